@@ -1,0 +1,1 @@
+"""The demo: a real disk image, and the story told with it."""
