@@ -1,0 +1,1 @@
+"""A service's database: pool, transaction, migrations."""

@@ -1,0 +1,45 @@
+"""Named points at which the crash suite kills a process, the broker or the database.
+
+Without `IMAGE_COMMONS_FAULTS_DIR` in the environment every point is a no-op. With it, a file `armed/<point>` in that folder makes
+the next process that reaches the point take the file (one rename: exactly one process wins, and the file in `hit/` proves that the
+point was reached) and send SIGKILL to the process id that the file holds, `self` meaning its own.
+"""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import Final
+
+_FOLDER: Final = os.environ.get("IMAGE_COMMONS_FAULTS_DIR")
+
+CONSUMER_POINTS: Final = ("consume.before_commit", "consume.after_commit", "acknowledge.before", "acknowledge.after")
+RELAY_POINTS: Final = ("relay.before_send", "relay.after_send", "relay.before_delete", "relay.after_delete")
+TIMER_POINTS: Final = ("timer.before_commit", "timer.after_commit")
+PARKED_POINTS: Final = ("parked.before_commit", "parked.after_commit")
+CHECKER_POINTS: Final = ("claim.before_commit", "claim.after_commit", "report.before_commit", "report.after_commit")
+
+POINTS: Final[dict[str, tuple[str, ...]]] = {
+    "publisher": CONSUMER_POINTS + RELAY_POINTS + TIMER_POINTS + PARKED_POINTS,
+    "checker": CONSUMER_POINTS + RELAY_POINTS + CHECKER_POINTS,
+    "catalog": CONSUMER_POINTS,
+    "launcher": CONSUMER_POINTS + RELAY_POINTS + PARKED_POINTS,
+}
+"""Every point of every service, named `<service>.<point>` where it is armed; the crash suite enumerates this table."""
+
+
+async def reach(point: str) -> None:
+    """Die here, or kill the broker or the database here, if the crash suite armed `point` (`<service>.<what>.<when>`)."""
+    if _FOLDER is None:
+        return
+    armed, hit = Path(_FOLDER, "armed", point), Path(_FOLDER, "hit", point)
+    try:
+        armed.rename(hit)
+    except FileNotFoundError:
+        return
+    victim = hit.read_text().strip()
+    if victim == "self":
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(int(victim), signal.SIGKILL)
+    # The victim is another process: let the connections to it break before the step goes on.
+    await asyncio.sleep(0)

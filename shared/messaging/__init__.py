@@ -1,0 +1,1 @@
+"""Events in and out: consumers, inbox, outbox, relay, timers, parked requests, dead letters."""

@@ -1,0 +1,64 @@
+"""What a service gives the plumbing: functions that turn events into state and further events."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from shared.contracts.envelope import Event
+from shared.database.transaction import Timer, Transaction
+
+EventHandler = Callable[[Transaction, Event[Any]], Awaitable[None]]
+"""Applies one event inside the transaction it is given. May be called again with the same event if that transaction fails."""
+
+BatchHandler = Callable[[Transaction, Sequence[Event[Any]]], Awaitable[None]]
+"""Applies events, in order, inside one transaction. Duplicates and stale sequences never arrive."""
+
+TimerHandler = Callable[[Transaction, Timer], Awaitable[None]]
+"""Does what a timer was set for. The timer is gone if the transaction commits; it stays if it does not."""
+
+
+class Park(Exception):  # noqa: N818 - an order, not an error
+    """Raised by a handler, before any write, for a request that may have overtaken the facts it needs.
+
+    `needs` are (topic, key) pairs, short topic names: the request comes back, with `may_park` false, once this service has read
+    those keys' partitions as far as they reach now, and two seconds have passed at least.
+    """
+
+    def __init__(self, needs: Sequence[tuple[str, str]] = ()) -> None:
+        """Wait for `needs`."""
+        super().__init__(*needs)
+        self.needs = tuple(needs)
+
+
+@dataclass(slots=True)
+class EachHandler:
+    """A batch handler that gives each event to the handler of its data's class, and collects those that ask to be parked."""
+
+    handlers: Mapping[type[BaseModel], EventHandler]
+
+    async def __call__(self, tx: Transaction, events: Sequence[Event[Any]]) -> None:
+        """Apply `events` one by one; raises what a handler raises, `Park` included where parking is not possible."""
+        for event in events:
+            await self.one(tx, event)
+
+    async def one(self, tx: Transaction, event: Event[Any]) -> None:
+        """Apply one event; a type without a handler is not of interest to this service."""
+        handler = self.handlers.get(type(event.data))
+        if handler is None:
+            return
+        tx.traceparent = event.traceparent
+        emitted = tx.emitted
+        try:
+            await handler(tx, event)
+        except Park:
+            if tx.emitted != emitted:
+                message = f"the handler of {event.type} asked to park after it had emitted"
+                raise RuntimeError(message) from None
+            raise
+
+
+def each(handlers: Mapping[type[BaseModel], EventHandler]) -> EachHandler:
+    """Return a batch handler that dispatches each event by the class of its data."""
+    return EachHandler(handlers)

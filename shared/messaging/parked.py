@@ -1,0 +1,127 @@
+"""Parked requests: those that may have overtaken the facts they need, kept in arrival order per key."""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from shared import faults
+from shared.database.pool import Database
+from shared.database.transaction import Transaction
+from shared.messaging.dead_letters import moment
+from shared.messaging.handlers import EachHandler, Park
+from shared.messaging.partitions import partition_of
+from shared.messaging.records import Reading, Record, read
+
+PARKED_AT_LEAST: Final = timedelta(seconds=2)
+_HEADS_MAX: Final = 200
+
+EndOffsets = Callable[[str, Sequence[int]], Awaitable[Mapping[int, int]]]
+"""Given a topic's short name and partitions, where each ends now. Raises the client's errors while the broker is away."""
+
+_INSERT: Final = """
+    INSERT INTO parked_requests (topic, partition, "offset", key, headers, value, recorded_at, not_before, needs)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (topic, partition, "offset") DO NOTHING
+"""
+# The first of each key whose waiting is over. Later ones of the key stay behind it.
+_HEADS: Final = """
+    SELECT head.id FROM (
+        SELECT DISTINCT ON (topic, key) id, not_before, needs FROM parked_requests ORDER BY topic, key, id
+    ) AS head
+    WHERE head.not_before <= now() AND NOT EXISTS (
+        SELECT FROM jsonb_to_recordset(head.needs) AS need (topic text, partition int, end_offset bigint)
+        LEFT JOIN consumer_offsets AS stands USING (topic, partition)
+        WHERE COALESCE(stands.next_offset, 0) < need.end_offset
+    ) ORDER BY head.id LIMIT $1
+"""
+
+
+async def keys_with_parked(tx: Transaction, topic: str, readings: Sequence[Reading]) -> set[str]:
+    """Return the keys of `readings` behind which requests of `topic` are parked."""
+    keys = sorted({reading.event.subject for reading in readings if reading.event is not None})
+    if not keys:
+        return set()
+    rows = await tx.connection.fetch(
+        "SELECT DISTINCT key FROM parked_requests WHERE topic = $1 AND key = ANY($2::text[])", topic, keys
+    )
+    return {row["key"] for row in rows}
+
+
+async def park(
+    tx: Transaction, reading: Reading, needs: Sequence[tuple[str, str]], end_offsets: EndOffsets | None
+) -> None:
+    """Keep `reading`'s request until this service has read as far as each of `needs` reaches now."""
+    record = reading.record
+    ends = []
+    for topic, key in needs:
+        partition = partition_of(key)
+        if end_offsets is None:
+            message = f"a request asked to wait for {topic}, but nothing here can tell where that topic ends"
+            raise RuntimeError(message)
+        end = (await end_offsets(topic, [partition]))[partition]
+        ends.append({"topic": topic, "partition": partition, "end_offset": end})
+    await tx.connection.execute(
+        _INSERT,
+        record.topic,
+        record.partition,
+        record.offset,
+        (record.key or b"").decode(),
+        json.dumps([[name, (value or b"").decode()] for name, value in record.headers]),
+        record.value,
+        moment(record.timestamp_ms),
+        tx.now + PARKED_AT_LEAST,
+        json.dumps(ends),
+    )
+
+
+class ParkedRequests:
+    """Takes parked requests up again, one transaction each, in arrival order per key."""
+
+    def __init__(self, database: Database, service: str, handlers: Mapping[str, EachHandler]) -> None:
+        """Use each topic's handler of `handlers` (short topic name) in the database of `service`."""
+        self._database = database
+        self._service = service
+        self._handlers = handlers
+
+    async def turn(self) -> int:
+        """Take up every request whose waiting is over; returns how many. Raises what the database or a handler raises."""
+        heads = await self._database.pool.fetch(_HEADS, _HEADS_MAX)
+        done = 0
+        for head in heads:
+            done += await self._take_up(head["id"])
+        return done
+
+    async def _take_up(self, parked_id: int) -> bool:
+        async with self._database.transaction() as tx:
+            row = await tx.connection.fetchrow(
+                'SELECT topic, partition, "offset", key, headers, value, recorded_at FROM parked_requests '
+                "WHERE id = $1 FOR UPDATE SKIP LOCKED",
+                parked_id,
+            )
+            if row is None:
+                return False
+            event = read(_record_of(row)).event
+            if event is None:
+                message = f"parked request {parked_id} could be read when it was parked and cannot be read now"
+                raise RuntimeError(message)
+            try:
+                await self._handlers[row["topic"]].one(tx, event)
+            except Park as again:
+                message = f"{event.type} asked to park although it may not any more"
+                raise RuntimeError(message) from again
+            await tx.connection.execute("DELETE FROM parked_requests WHERE id = $1", parked_id)
+            await faults.reach(f"{self._service}.parked.before_commit")
+        await faults.reach(f"{self._service}.parked.after_commit")
+        return True
+
+
+def _record_of(row: Any) -> Record:  # noqa: ANN401 - asyncpg.Record is untyped
+    return Record(
+        topic=row["topic"],
+        partition=row["partition"],
+        offset=row["offset"],
+        key=row["key"].encode(),
+        headers=[(name, value.encode()) for name, value in json.loads(row["headers"])],
+        value=row["value"],
+        timestamp_ms=int(row["recorded_at"].timestamp() * 1000),
+    )

@@ -1,0 +1,204 @@
+"""A batch of records becomes one transaction: inbox, state, outbox and offsets together."""
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from shared import faults
+from shared.contracts.topics import TOPICS
+from shared.database.errors import Fault, fault_of
+from shared.database.pool import Database
+from shared.database.transaction import Transaction
+from shared.messaging.dead_letters import bury
+from shared.messaging.handlers import BatchHandler, EachHandler, Park
+from shared.messaging.inbox import admit
+from shared.messaging.offsets import OffsetMoved, Positions, fence_and_advance
+from shared.messaging.parked import EndOffsets, keys_with_parked, park
+from shared.messaging.reader_keys import admit_newer
+from shared.messaging.records import Dead, Reading, Record, read
+from shared.telemetry import metrics
+from shared.telemetry.logs import get_logger
+
+_TRIES: Final = {Fault.DATA: 2, Fault.UNKNOWN: 3}
+_BACKOFF_FIRST_S: Final = 0.05
+_BACKOFF_MAX_S: Final = 5.0
+_RECENT_RECORDS: Final = 1000
+_FAILED_MIN: Final = 20
+
+logger = get_logger(__name__)
+
+
+class Halted(Exception):  # noqa: N818 - a decision
+    """The consumer stopped on purpose: too large a share of recent records failed by our own fault."""
+
+
+@dataclass(slots=True)
+class Processor:
+    """Applies the batches of one topic of one service.
+
+    `handler` gets decoded, new, not stale events. A failure that may heal is retried for ever with back-off; one that is our own
+    fault is narrowed down by halving the batch to the one record that causes it, which becomes a dead letter `handler_failed`.
+    """
+
+    database: Database
+    service: str
+    topic: str
+    handler: BatchHandler
+    failed_share_max: float = 0.1
+    end_offsets: EndOffsets | None = None
+    beat: Callable[[], None] = lambda: None
+    on_retry: Callable[[str | None], None] = lambda _: None
+    """Told why the batch at hand is being tried again, and None once it went through."""
+    _recent: deque[bool] = field(default_factory=lambda: deque(maxlen=_RECENT_RECORDS))
+
+    async def process(self, records: Sequence[Record], start: Positions) -> dict[int, int]:
+        """Apply `records`, which follow on `start` (partition → offset); returns the new position of each partition.
+
+        Raises `OffsetMoved` if the database stands elsewhere, `Halted` if the consumer must not go on.
+        """
+        began = time.monotonic()
+        position = dict(start)
+        await self._apply_or_narrow([read(record) for record in records], position)
+        metrics.BATCH_SECONDS.labels(self.topic).observe(time.monotonic() - began)
+        return position
+
+    async def _apply_or_narrow(self, readings: list[Reading], position: dict[int, int]) -> None:
+        error = await self._apply_until_sure(readings, position)
+        if error is None:
+            return
+        if len(readings) > 1:
+            middle = len(readings) // 2
+            await self._apply_or_narrow(readings[:middle], position)
+            await self._apply_or_narrow(readings[middle:], position)
+            return
+        self._count_failure()
+        await logger.aerror(
+            "record_failed", topic=self.topic, offset=readings[0].record.offset, error=repr(error), exc_info=error
+        )
+        readings[0] = _failed(readings[0], error)
+        await self._apply_or_narrow(readings, position)
+
+    async def _apply_until_sure(self, readings: list[Reading], position: dict[int, int]) -> BaseException | None:
+        """Apply `readings` and move `position`; returns the error if it is proven to be theirs."""
+        pause_s, failures, waits = _BACKOFF_FIRST_S, 0, 0
+        while True:
+            self.beat()
+            try:
+                await self._apply(readings, position)
+            except OffsetMoved:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever is not proven permanent is tried again
+                fault = fault_of(error)
+                metrics.BATCH_RETRIES.labels(self.topic, fault.value).inc()
+                self.on_retry(f"{type(error).__name__}: {error}"[:300])
+                if fault is not Fault.TRANSIENT and await self._database_takes_writes():
+                    failures += 1
+                    if failures >= _TRIES[fault]:
+                        return error
+                if waits % 10 == 0:
+                    await logger.awarning("batch_retried", topic=self.topic, fault=fault.value, error=repr(error))
+                waits += 1
+                await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                pause_s = min(pause_s * 2, _BACKOFF_MAX_S)
+            else:
+                self.on_retry(None)
+                return None
+
+    async def _apply(self, readings: Sequence[Reading], position: dict[int, int]) -> None:
+        start = {reading.record.partition: position[reading.record.partition] for reading in readings}
+        end = {reading.record.partition: reading.record.offset + 1 for reading in readings}
+        async with self.database.transaction() as tx:
+            await fence_and_advance(tx, self.topic, start=start, end=end)
+            fresh = await admit(tx, readings)
+            newer = await admit_newer(tx, self.topic, fresh)
+            await bury(tx, f"{self.service}/{self.topic}", newer)
+            parked = await self._handle(tx, [reading for reading in newer if reading.event is not None])
+            await faults.reach(f"{self.service}.consume.before_commit")
+        await faults.reach(f"{self.service}.consume.after_commit")
+        position.update(end)
+        self._count(readings, fresh, newer, parked)
+
+    async def _handle(self, tx: Transaction, readings: Sequence[Reading]) -> int:
+        """Give `readings` to the handler; returns how many were parked."""
+        handler = self.handler
+        if not isinstance(handler, EachHandler) or not TOPICS[self.topic].requests:
+            await handler(tx, [reading.event for reading in readings if reading.event is not None])
+            return 0
+        waiting = await keys_with_parked(tx, self.topic, readings)
+        parked = 0
+        for reading in readings:
+            if reading.event is None:
+                continue
+            if reading.event.subject in waiting:
+                await park(tx, reading, (), None)
+                parked += 1
+                continue
+            tx.may_park = True
+            try:
+                await handler.one(tx, reading.event)
+            except Park as wish:
+                await park(tx, reading, wish.needs, self.end_offsets)
+                waiting.add(reading.event.subject)
+                parked += 1
+            finally:
+                tx.may_park = False
+        return parked
+
+    async def _database_takes_writes(self) -> bool:
+        try:
+            await self.database.probe_write()
+        except Exception as error:  # noqa: BLE001 - any failure here means the record is not to blame
+            await logger.awarning("write_probe_failed", error=repr(error))
+            return False
+        return True
+
+    def _count_failure(self) -> None:
+        failed = sum(self._recent) + 1
+        if failed >= _FAILED_MIN and failed > self.failed_share_max * max(len(self._recent), _FAILED_MIN):
+            message = (
+                f"{failed} of the last {max(len(self._recent), failed)} records of {self.topic} failed by our own fault; "
+                "the consumer stops rather than turn its input into dead letters. Mend or roll back the release, then restart."
+            )
+            raise Halted(message)
+        self._recent.append(True)
+
+    def _count(
+        self, readings: Sequence[Reading], fresh: Sequence[Reading], newer: Sequence[Reading], parked: int
+    ) -> None:
+        dead = 0
+        for reading in newer:
+            if reading.dead is not None:
+                dead += 1
+                metrics.DEAD_LETTERS.labels(self.topic, reading.dead.reason_code).inc()
+        outcomes = {
+            "duplicate": len(readings) - len(fresh),
+            "stale": len(fresh) - len(newer),
+            "dead": dead,
+            "parked": parked,
+            "applied": len(newer) - dead - parked,
+        }
+        for outcome, count in outcomes.items():
+            if count:
+                metrics.RECORDS_CONSUMED.labels(self.topic, outcome).inc(count)
+        self._recent.extend([False] * min(len(readings), _RECENT_RECORDS))
+
+
+def _failed(reading: Reading, error: BaseException) -> Reading:
+    event = reading.event
+    return Reading(
+        reading.record,
+        None,
+        Dead(
+            "handler_failed",
+            f"{type(error).__name__}: {error}"[:1000],
+            source=event.source if event else None,
+            event_id=event.id if event else None,
+            type=event.type if event else None,
+            sequence=event.sequence if event else None,
+            key=event.subject if event else None,
+        ),
+    )

@@ -1,0 +1,171 @@
+"""The newest sequence held of each key, and the marks that hide what could not be read.
+
+Fail closed: a record of a fact or state topic that became a dead letter makes its key *unclear* in this reader until something as
+new as it was read, or, where its sequence was unreadable, until a `known` event.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from shared.contracts.envelope import Event
+from shared.contracts.topics import TOPICS
+from shared.database.transaction import Transaction
+from shared.messaging.records import Reading
+
+_HOLD: Final = """
+    INSERT INTO reader_keys AS held (topic, key, source, sequence)
+    SELECT $1, newest.key, newest.source, newest.sequence
+    FROM unnest($2::text[], $3::text[], $4::bigint[]) AS newest (key, source, sequence) ORDER BY newest.key, newest.source
+    ON CONFLICT (topic, key, source) DO UPDATE SET
+        held_before = held.sequence, sequence = GREATEST(held.sequence, excluded.sequence)
+    RETURNING key, source, held_before, unclear
+"""
+
+
+@dataclass(slots=True)
+class _Held:
+    """What is held of one (key, source), while a batch is gone through in order."""
+
+    sequence: int = 0
+    unclear: bool = False
+    unclear_sequence: int | None = None
+
+
+async def admit_newer(tx: Transaction, topic: str, readings: Sequence[Reading]) -> list[Reading]:
+    """Drop the events that are not newer than what is held, remember the newest, set and lift unclear marks.
+
+    Topics that carry neither facts nor state have no sequences to compare: everything is returned. Locks the rows of the batch's
+    keys, in key order.
+    """
+    if not TOPICS[topic].sequenced:
+        return list(readings)
+    newest: dict[tuple[str, str], int] = {}
+    plain = True
+    for reading in readings:
+        if reading.event is None:
+            plain = plain and reading.dead is not None and reading.dead.key is None
+            continue
+        slot = _slot(topic, reading.event)
+        sequence = reading.event.sequence or 0
+        newest[slot] = max(newest.get(slot, 0), sequence)
+    if not plain:
+        return await _admit_with_marks(tx, topic, readings)
+    if not newest:
+        return list(readings)
+    slots = sorted(newest)
+    rows = await tx.connection.fetch(
+        _HOLD, topic, [key for key, _ in slots], [source for _, source in slots], [newest[slot] for slot in slots]
+    )
+    held = {(row["key"], row["source"]): row["held_before"] or 0 for row in rows}
+    if any(row["unclear"] for row in rows) or await _others_unclear(tx, topic, slots):
+        return await _admit_with_marks(tx, topic, readings, held)
+    return _newer(topic, readings, held)
+
+
+def _newer(topic: str, readings: Sequence[Reading], held: dict[tuple[str, str], int]) -> list[Reading]:
+    kept = []
+    for reading in readings:
+        if reading.event is not None:
+            slot = _slot(topic, reading.event)
+            sequence = reading.event.sequence or 0
+            if sequence <= held[slot]:
+                continue
+            held[slot] = sequence
+        kept.append(reading)
+    return kept
+
+
+def _slot(topic: str, event: Event[Any]) -> tuple[str, str]:
+    # A state topic has one writer, so its source may change (a restored deployment) without starting the count anew.
+    return event.subject, "" if TOPICS[topic].carries_state else event.source
+
+
+async def _others_unclear(tx: Transaction, topic: str, slots: list[tuple[str, str]]) -> bool:
+    """Whether a mark stands under another source of these keys (one whose record did not tell its source)."""
+    if TOPICS[topic].carries_state:
+        return False
+    found = await tx.connection.fetchval(
+        "SELECT EXISTS (SELECT FROM reader_keys WHERE topic = $1 AND key = ANY($2::text[]) AND unclear)",
+        topic,
+        [key for key, _ in slots],
+    )
+    return bool(found)
+
+
+async def _admit_with_marks(
+    tx: Transaction, topic: str, readings: Sequence[Reading], before: dict[tuple[str, str], int] | None = None
+) -> list[Reading]:
+    """Go through a batch that holds dead letters, or meets marks, one record at a time."""
+    rows = await _load(tx, topic, readings)
+    if before is not None:
+        # The quick path has already written this batch's sequences; judge against what stood before it.
+        for slot, sequence in before.items():
+            rows[slot].sequence = sequence
+    kept = []
+    for reading in readings:
+        if reading.event is not None:
+            if not _take(rows, topic, reading.event):
+                continue
+        elif reading.dead is not None and reading.dead.key is not None:
+            source = "" if TOPICS[topic].carries_state else reading.dead.source or ""
+            _mark(rows.setdefault((reading.dead.key, source), _Held()), reading.dead.sequence)
+        kept.append(reading)
+    await _store(tx, topic, rows)
+    return kept
+
+
+def _take(rows: dict[tuple[str, str], _Held], topic: str, event: Event[Any]) -> bool:
+    row = rows.setdefault(_slot(topic, event), _Held())
+    sequence = event.sequence or 0
+    if sequence <= row.sequence and not (row.unclear and row.unclear_sequence == sequence):
+        return False
+    row.sequence = max(row.sequence, sequence)
+    if row.unclear and row.unclear_sequence is not None and sequence >= row.unclear_sequence:
+        row.unclear, row.unclear_sequence = False, None
+    if event.type.endswith(".known.v1"):
+        for (key, _), other in rows.items():
+            if key == event.subject and other.unclear_sequence is None:
+                other.unclear = False
+    return True
+
+
+def _mark(row: _Held, sequence: int | None) -> None:
+    if sequence is not None and row.sequence >= sequence:
+        return
+    if row.unclear and row.unclear_sequence is None:
+        return
+    row.unclear_sequence = None if sequence is None else max(sequence, row.unclear_sequence or 0)
+    row.unclear = True
+
+
+async def _load(tx: Transaction, topic: str, readings: Sequence[Reading]) -> dict[tuple[str, str], _Held]:
+    keys = sorted(
+        {reading.event.subject for reading in readings if reading.event is not None}
+        | {reading.dead.key for reading in readings if reading.dead is not None and reading.dead.key is not None}
+    )
+    rows = await tx.connection.fetch(
+        "SELECT key, source, sequence, unclear, unclear_sequence FROM reader_keys "
+        "WHERE topic = $1 AND key = ANY($2::text[]) ORDER BY key, source FOR UPDATE",
+        topic,
+        keys,
+    )
+    return {
+        (row["key"], row["source"]): _Held(row["sequence"], row["unclear"], row["unclear_sequence"]) for row in rows
+    }
+
+
+async def _store(tx: Transaction, topic: str, rows: dict[tuple[str, str], _Held]) -> None:
+    slots = sorted(rows)
+    await tx.connection.execute(
+        "INSERT INTO reader_keys (topic, key, source, sequence, unclear, unclear_sequence) "
+        "SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bigint[], $5::boolean[], $6::bigint[]) "
+        "ON CONFLICT (topic, key, source) DO UPDATE SET sequence = GREATEST(reader_keys.sequence, excluded.sequence), "
+        "unclear = excluded.unclear, unclear_sequence = excluded.unclear_sequence",
+        topic,
+        [key for key, _ in slots],
+        [source for _, source in slots],
+        [rows[slot].sequence for slot in slots],
+        [rows[slot].unclear for slot in slots],
+        [rows[slot].unclear_sequence for slot in slots],
+    )
