@@ -1,0 +1,38 @@
+"""Making facts and requests of what was typed, with the contracts' own bounds as the judge."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from cli.errors import CommandError, ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def made(model: type[M], data: Mapping[str, Any]) -> M:
+    """Return `data` as the contract's `model`; what is None counts as not given.
+
+    Raises:
+        CommandError: with exit code 2; names each field and what is wrong with it.
+    """
+    try:
+        return model.model_validate({name: value for name, value in data.items() if value is not None})
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        why = "; ".join(f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in faults)
+        raise CommandError("the contracts do not allow this", why=why, exit_code=ExitCode.USAGE) from error
+
+
+def by_account(account: str, region: str, **data: Any) -> dict[str, Any]:
+    """Return a request's data with an account as its actor."""
+    return {"actor": {"kind": "account", "id": account}, "region": region, **data}
+
+
+def by_operator(operator: str, region: str, **data: Any) -> dict[str, Any]:
+    """Return a request's data with an operator as its actor."""
+    return {"actor": {"kind": "operator", "id": operator}, "region": region, **data}
