@@ -1,0 +1,1 @@
+"""What other services build on: topics, events, refusal codes, the check report and the gate. Grows by addition only."""
