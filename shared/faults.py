@@ -2,7 +2,7 @@
 
 Without `IMAGE_COMMONS_FAULTS_DIR` in the environment every point is a no-op. With it, a file `armed/<point>` in that folder makes
 the next process that reaches the point take the file (one rename: exactly one process wins, and the file in `hit/` proves that the
-point was reached) and send SIGKILL to the process id that the file holds, `self` meaning its own.
+point was reached) and send SIGKILL to the victim that the file names: `self`, or the path of a file that holds a process id.
 """
 
 import asyncio
@@ -38,8 +38,6 @@ async def reach(point: str) -> None:
     except FileNotFoundError:
         return
     victim = hit.read_text().strip()
-    if victim == "self":
-        os.kill(os.getpid(), signal.SIGKILL)
-    os.kill(int(victim), signal.SIGKILL)
-    # The victim is another process: let the connections to it break before the step goes on.
+    os.kill(os.getpid() if victim == "self" else int(Path(victim).read_text()), signal.SIGKILL)
+    # Where the victim is another process, let the connections to it break before the step goes on.
     await asyncio.sleep(0)

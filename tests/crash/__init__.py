@@ -1,0 +1,1 @@
+"""Real processes, real broker, real database, killed with SIGKILL at named points and at random."""
