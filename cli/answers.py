@@ -11,6 +11,8 @@ from cli.errors import ExitCode
 from cli.output import Output, plain, table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pydantic import BaseModel
     from rich.console import RenderableType
 
@@ -60,10 +62,7 @@ def answer_document(answer: Answer) -> dict[str, Any]:
 
 def problems_of(document: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the broken rules an answer names; empty for one that says done."""
-    for place in (document, document.get("change") or {}, document.get("answer") or {}):
-        if place.get("problems"):
-            return list(place["problems"])
-    return []
+    return list(document["change"].get("problems", ()))
 
 
 def refused(document: dict[str, Any]) -> bool:
@@ -81,16 +80,13 @@ def answer_view(document: dict[str, Any]) -> RenderableType:
     if problems:
         lines.append(table(("code", "met", "what to do"), [problem_row(problem) for problem in problems]))
         lines += [plain(f"  {line}", "dim") for problem in problems for line in evidence_lines(problem)][:_NOTES_SHOWN_MAX]
-    lines += [plain(f"  note: {warning_text(warning)}", "yellow") for warning in _member(document, "warnings")[:_NOTES_SHOWN_MAX]]
+    lines += [plain(f"  note: {warning_text(warning)}", "yellow") for warning in document["change"].get("warnings", ())[:_NOTES_SHOWN_MAX]]
     return Group(*lines)
 
 
 def text_of(document: dict[str, Any]) -> str:
     """Return the sentence an answer carries, else its type."""
-    for place in (document, document.get("change") or {}, document.get("answer") or {}):
-        if place.get("message"):
-            return str(place["message"])
-    return str(document["type"])
+    return str(document["change"].get("message") or document["type"])
 
 
 def problem_row(problem: dict[str, Any]) -> tuple[str, str, str]:
@@ -99,32 +95,19 @@ def problem_row(problem: dict[str, Any]) -> tuple[str, str, str]:
     return str(problem.get("code", "?")), ": ".join(met) or "-", str(problem.get("advice") or "-")
 
 
-def evidence_lines(problem: dict[str, Any]) -> list[str]:
+def evidence_lines(problem: Mapping[str, Any]) -> list[str]:
     """Return one line a piece of evidence: place and text."""
     lines = []
-    for piece in problem.get("evidence") or []:
-        if isinstance(piece, dict):
-            place = ":".join(str(piece[name]) for name in ("path", "line") if piece.get(name) is not None)
-            lines.append(f"{place}: {piece.get('text') or piece.get('sha256') or ''}".strip(": "))
-        else:
-            lines.append(str(piece))
+    for piece in problem.get("evidence") or ():
+        place = ":".join(str(piece[name]) for name in ("path", "line") if piece.get(name) is not None)
+        lines.append(f"{place}: {piece.get('text') or piece.get('sha256') or ''}".strip(": "))
     return lines
 
 
-def warning_text(warning: Any) -> str:
+def warning_text(warning: Mapping[str, Any]) -> str:
     """Return one warning's text, with the name it suggests."""
-    if not isinstance(warning, dict):
-        return str(warning)
-    text = str(warning.get("text") or warning.get("message") or warning.get("advice") or warning.get("code") or "")
     suggested = warning.get("suggested_name")
-    return f"{text} (suggested name: {suggested})" if suggested else text
-
-
-def _member(document: dict[str, Any], name: str) -> list[Any]:
-    for place in (document, document.get("change") or {}, document.get("answer") or {}):
-        if place.get(name):
-            return list(place[name])
-    return []
+    return f"{warning['message']} (suggested name: {suggested})" if suggested else str(warning["message"])
 
 
 async def _ask(request: BaseModel, key: str, kafka: str | None, timeout_s: float, progress: Progress | None) -> Answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
 
 from cli.errors import CommandError, ExitCode
 
@@ -21,7 +22,8 @@ def made(model: type[M], data: Mapping[str, Any]) -> M:
         CommandError: with exit code 2; names each field and what is wrong with it.
     """
     try:
-        return model.model_validate({name: value for name, value in data.items() if value is not None})
+        # As JSON, for the contracts are strict: a list of Python is no tuple to them, a JSON array is.
+        return model.model_validate_json(to_json({name: value for name, value in data.items() if value is not None}))
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False, include_input=False)
         why = "; ".join(f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in faults)

@@ -101,8 +101,9 @@ class Client:
             CommandError: with exit code 4 if no answer came in time.
         """
         asked = event_type_of(type(request))
-        answers = frozenset(asked.answered_by)
-        topics = _topics_of(answers) | ({"check-results"} if progress is not None else set())
+        topics = {event_type_of(model).topic for model in asked.answered_by}
+        if progress is not None:
+            topics.add("check-results")
         consumer = AIOKafkaConsumer(bootstrap_servers=self.endpoints.kafka, enable_auto_commit=False, auto_offset_reset="earliest")
         await self._connected(consumer)
         try:
@@ -111,9 +112,9 @@ class Client:
             began = time.monotonic()
             try:
                 async with asyncio.timeout(timeout_s):
-                    event = await self._answer(consumer, request_id, answers, progress)
+                    event = await self._answer(consumer, request_id, asked.answered_by, progress)
             except TimeoutError as error:
-                raise self._no_answer(asked.type, key, request_id, timeout_s) from error
+                raise self._no_answer(asked.name, key, request_id, timeout_s) from error
             return Answer(request_id, event, time.monotonic() - began)
         finally:
             await consumer.stop()
@@ -144,14 +145,16 @@ class Client:
             await consumer.stop()
         return None if newest is None else newest.data
 
-    async def _answer(self, consumer: AIOKafkaConsumer, request_id: str, answers: frozenset[str], progress: Progress | None) -> Event[Any]:
+    async def _answer(
+        self, consumer: AIOKafkaConsumer, request_id: str, answers: tuple[type[BaseModel], ...], progress: Progress | None
+    ) -> Event[Any]:
         while True:
             for records in (await consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_RECORDS_MAX)).values():
                 for record in records:
                     event = self._decoded(record)
                     if event is None or event.correlation_id != request_id:
                         continue
-                    if event.type in answers:
+                    if isinstance(event.data, answers):
                         return event
                     if progress is not None:
                         progress(event)
@@ -187,7 +190,7 @@ class Client:
             sent = self._producer.send_and_wait(topic, value, key=key.encode(), partition=partition_of(key), headers=headers)
             await asyncio.wait_for(sent, SEND_TIMEOUT_S)
         except (KafkaError, TimeoutError) as error:
-            raise self._not_sent(error, event_type.type, topic) from error
+            raise self._not_sent(error, event_type.name, topic) from error
         return event_id
 
     async def _require_topics(self, topics: set[str]) -> None:
@@ -235,9 +238,3 @@ class Client:
             advice="`image-commons run all` starts the services; `image-commons dead-letters list` shows what could not be read",
             exit_code=ExitCode.NO_ANSWER,
         )
-
-
-def _topics_of(types: frozenset[str]) -> set[str]:
-    from shared.contracts.registry import REGISTRY
-
-    return {REGISTRY[name].topic for name in types}

@@ -73,3 +73,13 @@ def endpoints(kafka: str | None = None) -> Endpoints:
 def stack_folder() -> Path:
     """Return the folder of the local stack: ``IMAGE_COMMONS_STACK``, else ``.stack`` of the project."""
     return Path(os.environ.get(STACK_VARIABLE) or PROJECT / ".stack")
+
+
+def _running_stack() -> dict[str, str]:
+    """Return the addresses that a running local stack wrote down; empty if none is running."""
+    try:
+        text = (stack_folder() / "status.json").read_bytes()[:STATUS_BYTES_MAX]
+        status = json.loads(text)
+    except (OSError, ValueError):
+        return {}
+    return {}

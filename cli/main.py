@@ -13,6 +13,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+DEBUG_VARIABLE = "IMAGE_COMMONS_DEBUG"
 EPILOG = (
     "Exit codes: 0 done, 1 error, 2 usage, 4 no answer in time, 5 refused (`check --help` has its own). "
     "A terminal gets tables, a pipe gets JSON; --json forces it."
@@ -86,19 +87,25 @@ def build(arguments: Sequence[str]) -> typer.Typer:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; ends the process with the command's exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    from cli.errors import CommandError
+    from cli.errors import CommandError, ExitCode
+    from cli.output import report_error
 
     try:
         build(given)(given)
     except CommandError as error:
-        from cli.output import report_error
-
         report_error(error)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader of our pipe has gone; point the descriptor elsewhere so that the interpreter's last flush is quiet.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        sys.exit(ExitCode.ERROR)
+    except Exception as error:
+        if os.environ.get(DEBUG_VARIABLE):
+            raise
+        report_error(
+            CommandError(f"internal error: {type(error).__name__}: {error}", advice=f"set {DEBUG_VARIABLE}=1 to see where, and report it")
+        )
+        sys.exit(ExitCode.ERROR)
 
 
 def _add(app: typer.Typer, entry: Entry) -> None:

@@ -96,7 +96,7 @@ def fields(document: Mapping[str, object]) -> RenderableType:
 def report_error(error: CommandError) -> None:
     """Say on standard error what failed, where, why, and what to do next."""
     out = console(stderr=True)
-    out.print(plain(f"error: {error.what}", "bold red"))
+    out.print(plain(f"error: {error.what}", "bold red"), soft_wrap=True)
     for label, text in (("where", error.where), ("why", error.why), ("next", error.advice)):
         if text:
-            out.print(plain(f"  {label}: {text}"))
+            out.print(plain(f"  {label}: {text}"), soft_wrap=True)

@@ -31,7 +31,7 @@ def command(
     from cli.output import Output, fields, table
 
     out, found = Output(as_json=as_json), endpoints()
-    asker = {"account": account, "region": region}
+    asker = {"account_id": account, "region": region}
     if image is not None:
         document = query(found, "catalog", f"/images/{segment(image)}", asker)
         out.document(document, lambda: fields(document))

@@ -153,10 +153,10 @@ def instances(
 
     out, found = Output(as_json=as_json), endpoints()
     if instance is not None:
-        document = query(found, "launcher", f"/instances/{segment(instance)}", {"account": account, "region": region})
+        document = query(found, "launcher", f"/instances/{segment(instance)}", {"account_id": account, "region": region})
         out.document(document, lambda: fields(document))
         return
-    document = query(found, "launcher", "/instances", {"account": account, "region": region, "limit": limit})
+    document = query(found, "launcher", "/instances", {"account_id": account, "region": region, "limit": limit})
     rows = [(row["instance_id"], row["state"], row["system_disk"]["image_id"], row["system_disk"]["basis"]) for row in document["instances"]]
     out.document(document, lambda: table(("instance", "state", "image", "basis"), rows, title=f"Instances of {account} in {region}"))
 

@@ -60,6 +60,7 @@ def take_down(
 
 def take_down_lift(
     image: Image,
+    reason: Annotated[str | None, typer.Option("--reason", "-r", help="Why; the vendor reads it.", show_default=False)] = None,
     operator: Operator = DEFAULT_OPERATOR,
     region: Region = DEFAULT_REGION,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
@@ -76,5 +77,5 @@ def take_down_lift(
     from cli.building import by_operator, made
     from shared.contracts.requests import TakeDownLiftRequested
 
-    request = made(TakeDownLiftRequested, by_operator(operator, region, image_id=image))
+    request = made(TakeDownLiftRequested, by_operator(operator, region, image_id=image, reason=reason))
     ask(request, key=image, kafka=kafka, timeout_s=timeout, as_json=as_json)

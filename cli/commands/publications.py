@@ -31,10 +31,10 @@ def command(
 
     out, found = Output(as_json=as_json), endpoints()
     if publication is not None:
-        document = query(found, "publisher", f"/publications/{segment(publication)}", {"account": account, "region": region})
+        document = query(found, "publisher", f"/publications/{segment(publication)}", {"account_id": account, "region": region})
         out.document(document, lambda: fields(document))
         return
-    document = query(found, "publisher", "/publications", {"account": account, "region": region, "image": image, "limit": limit})
+    document = query(found, "publisher", "/publications", {"account_id": account, "region": region, "image": image, "limit": limit})
     columns = ("publication_id", "image_id", "state", "since")
     rows = [[row.get(column) for column in columns] for row in document["publications"]]
     out.document(document, lambda: table(columns, rows, title=f"Publications of {account} in {region}"))

@@ -1,0 +1,81 @@
+"""Waiting until services are ready, as their own HTTP says."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+
+from cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from cli.connection import Endpoints
+    from cli.processes import Services
+
+READY_POLL_S = 0.05
+PROBE_TIMEOUT_S = 5.0
+ANSWER_BYTES_MAX = 8192
+
+
+async def wait_until_ready(endpoints: Endpoints, services: Services, *, timeout_s: float) -> None:
+    """Return when every started service says it is ready.
+
+    Raises:
+        CommandError: one ended by itself, or was not ready in time; with its last log lines.
+    """
+    ended = asyncio.create_task(services.first_exit())
+    ready = asyncio.create_task(_all_ready(endpoints, list(services.processes)))
+    try:
+        done, _ = await asyncio.wait({ended, ready}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if ended in done:
+            name, code = ended.result()
+            raise CommandError(f"{name} ended with exit code {code} while starting", why=services.log_tail(name) or None)
+        if not done:
+            raise CommandError(f"the services were not ready within {timeout_s:g} s", why=await _told(endpoints, list(services.processes)))
+        ready.result()
+    finally:
+        ended.cancel()
+        ready.cancel()
+
+
+def free_ports(count: int) -> list[int]:
+    """Return `count` different loopback ports that nothing listens on now."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+async def _all_ready(endpoints: Endpoints, names: list[str]) -> None:
+    await asyncio.gather(*[_one_ready(endpoints.urls[name]) for name in names])
+
+
+async def _one_ready(url: str) -> None:
+    while (await asyncio.to_thread(_probe, url))[0] != HTTPStatus.OK:
+        await asyncio.sleep(READY_POLL_S)
+
+
+async def _told(endpoints: Endpoints, names: list[str]) -> str:
+    lines = []
+    for name in names:
+        status, text = await asyncio.to_thread(_probe, endpoints.urls[name])
+        if status != HTTPStatus.OK:
+            lines.append(f"{name}: {text}")
+    return "; ".join(lines)
+
+
+def _probe(url: str) -> tuple[int, str]:
+    try:
+        with urlopen(f"{url}/health/ready", timeout=PROBE_TIMEOUT_S) as response:  # noqa: S310 - our own loopback address
+            return int(response.status), ""
+    except HTTPError as error:
+        return error.code, error.read(ANSWER_BYTES_MAX).decode(errors="replace")
+    except (URLError, OSError) as error:
+        return 0, str(error)
