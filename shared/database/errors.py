@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Final
 
 import asyncpg
+from aiokafka.errors import KafkaError
 
 _TRANSIENT_CLASSES: Final = frozenset({"08", "40", "53", "57"})
 _TRANSIENT_STATES: Final = frozenset({"25006", "55P03"})
@@ -24,8 +25,15 @@ class Fault(Enum):
     """Anything else, most likely our own fault: permanent after the third try."""
 
 
+TRIES: Final = {Fault.DATA: 2, Fault.UNKNOWN: 3}
+"""How often each kind must have failed, on a database that just committed a probe write, before the input is to blame."""
+
+
 def fault_of(error: BaseException) -> Fault:
     """Classify `error` by its SQLSTATE, or by its type where it has none."""
+    if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
+        # asyncpg refuses a value before it reaches the server, such as a number beyond bigint; the class is not exported.
+        return Fault.DATA
     state = getattr(error, "sqlstate", None)
     if isinstance(state, str):
         if state[:2] in _TRANSIENT_CLASSES or state in _TRANSIENT_STATES:
@@ -33,6 +41,6 @@ def fault_of(error: BaseException) -> Fault:
         if state[:2] in _DATA_CLASSES:
             return Fault.DATA
         return Fault.UNKNOWN
-    if isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError):
+    if isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError | KafkaError):
         return Fault.TRANSIENT
     return Fault.UNKNOWN

@@ -48,6 +48,10 @@ class Timer:
     payload: Mapping[str, JsonValue]
 
 
+class TimerOvertaken(Exception):  # noqa: N818 - news, not a fault
+    """The timer was cancelled, moved or done while its handler ran; its transaction must leave nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Emission:
     event_type: EventType
@@ -65,7 +69,7 @@ class Transaction:
     `emit` reach the outbox when the block that opened the transaction ends, in order, and are relayed after the commit.
     """
 
-    __slots__ = ("_emissions", "after_commit", "connection", "may_park", "now", "source", "topic_prefix", "traceparent")
+    __slots__ = ("_emissions", "after_commit", "connection", "due", "may_park", "now", "source", "topic_prefix", "traceparent")
 
     def __init__(self, connection: "asyncpg.Connection[Any]", *, now: datetime, source: str, topic_prefix: str) -> None:
         """Wrap `connection`, which is inside a transaction begun at `now`; `source` is the service's CloudEvents source."""
@@ -77,6 +81,8 @@ class Transaction:
         """W3C trace context of the event being handled; what is emitted becomes its child."""
         self.may_park = False
         """Whether a handler may raise `Park` for the request it is given."""
+        self.due: Timer | None = None
+        """The timer this transaction works off, until its row is removed."""
         self.after_commit: list[Callable[[], None]] = []
         """Called, in order, once the commit is known: wake-ups of local workers, never effects."""
         self._emissions: list[_Emission] = []
@@ -105,6 +111,7 @@ class Transaction:
 
     async def schedule(self, kind: str, key: str, *, due_at: datetime, payload: Mapping[str, JsonValue]) -> None:
         """Set the timer (`kind`, `key`) to `due_at`, replacing an earlier one."""
+        await self._take_due(kind, key)
         await self.connection.execute(
             "INSERT INTO timers (kind, key, due_at, payload) VALUES ($1, $2, $3, $4) "
             "ON CONFLICT (kind, key) DO UPDATE SET due_at = excluded.due_at, payload = excluded.payload",
@@ -116,7 +123,24 @@ class Transaction:
 
     async def cancel_timer(self, kind: str, key: str) -> None:
         """Remove the timer (`kind`, `key`) if it is set."""
+        await self._take_due(kind, key)
         await self.connection.execute("DELETE FROM timers WHERE kind = $1 AND key = $2", kind, key)
+
+    async def take_due_timer(self) -> None:
+        """Remove the timer being worked off (`due`); raises `TimerOvertaken` if it was cancelled, moved or done meanwhile."""
+        timer, self.due = self.due, None
+        if timer is None:
+            return
+        tag = await self.connection.execute(
+            "DELETE FROM timers WHERE kind = $1 AND key = $2 AND due_at = $3", timer.kind, timer.key, timer.due_at
+        )
+        if tag != "DELETE 1":
+            raise TimerOvertaken
+
+    async def _take_due(self, kind: str, key: str) -> None:
+        # A handler that sets its own timer anew means the next one: the one at hand has to go first.
+        if self.due is not None and (self.due.kind, self.due.key) == (kind, key):
+            await self.take_due_timer()
 
     async def is_unclear(self, topic: str, key: str) -> bool:
         """Whether a record of `key` on `topic` (short name) could not be read and nothing newer has mended it."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from shared.database.transaction import Transaction
-from shared.messaging.records import Dead, Reading, content_of
+from shared.messaging.records import Reading, content_of, reused
 
 DONE: Final = "d"
 DEAD: Final = "x"
@@ -66,24 +66,5 @@ async def _sort_out(
         if identity is None or (identity in mine and rows[identity] is reading):
             fresh.append(reading)
         elif content_of(reading.record) != content[identity]:
-            fresh.append(_impostor(reading))
+            fresh.append(reading if reading.event is None else reused(reading.record, reading.event))
     return fresh
-
-
-def _impostor(reading: Reading) -> Reading:
-    event, dead = reading.event, reading.dead
-    if event is None:
-        return reading if dead is not None else Reading(reading.record, None, dead)
-    return Reading(
-        reading.record,
-        None,
-        Dead(
-            "identity_reused",
-            "ce_source and ce_id were used before for an event with other bytes; give every event an id of its own",
-            source=event.source,
-            event_id=event.id,
-            type=event.type,
-            sequence=event.sequence,
-            key=event.subject,
-        ),
-    )

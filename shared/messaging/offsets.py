@@ -20,7 +20,7 @@ _FENCE: Final = """
     UPDATE consumer_offsets AS stored SET next_offset = moved.end_offset
     FROM held JOIN moved USING (partition)
     WHERE stored.topic = $1 AND stored.partition = held.partition AND held.next_offset = moved.start_offset
-    RETURNING stored.partition
+    RETURNING stored.partition, transaction_timestamp() AS now
 """
 
 
@@ -48,7 +48,7 @@ async def stored_offsets(
 async def fence_and_advance(tx: Transaction, topic: str, *, start: Positions, end: Positions) -> None:
     """Move each partition from `start` to `end`, or raise `OffsetMoved` if the database stands elsewhere.
 
-    One statement takes the row locks, in partition order, and compares. A batch whose predecessor was rolled back, or whose
+    One statement takes the row locks, in partition order, compares, and tells the transaction's time. A batch whose predecessor was rolled back, or whose
     partition another process has taken meanwhile, starts elsewhere than the row says: it must not be applied, nor move the row.
     """
     partitions = sorted(start)
@@ -61,6 +61,7 @@ async def fence_and_advance(tx: Transaction, topic: str, *, start: Positions, en
     )
     if len(rows) != len(partitions):
         raise OffsetMoved(await stored_offsets(tx.connection, topic, partitions))
+    tx.now = rows[0]["now"]
 
 
 async def begin_at(

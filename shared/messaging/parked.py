@@ -1,20 +1,26 @@
 """Parked requests: those that may have overtaken the facts they need, kept in arrival order per key."""
 
 import json
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
 from shared import faults
+from shared.database.errors import TRIES, Fault, fault_of
 from shared.database.pool import Database
 from shared.database.transaction import Transaction
-from shared.messaging.dead_letters import moment
+from shared.messaging.dead_letters import bury, moment
 from shared.messaging.handlers import EachHandler, Park
+from shared.messaging.inbox import DEAD
 from shared.messaging.partitions import partition_of
-from shared.messaging.records import Reading, Record, read
+from shared.messaging.records import Reading, Record, failed, read
+from shared.telemetry import metrics
+from shared.telemetry.logs import get_logger
 
 PARKED_AT_LEAST: Final = timedelta(seconds=2)
 _HEADS_MAX: Final = 200
+_MEASURE_EVERY_S: Final = 5.0
 
 EndOffsets = Callable[[str, Sequence[int]], Awaitable[Mapping[int, int]]]
 """Given a topic's short name and partitions, where each ends now. Raises the client's errors while the broker is away."""
@@ -34,6 +40,11 @@ _HEADS: Final = """
         WHERE COALESCE(stands.next_offset, 0) < need.end_offset
     ) ORDER BY head.id LIMIT $1
 """
+_TAKE: Final = (
+    'SELECT topic, partition, "offset", key, headers, value, recorded_at FROM parked_requests WHERE id = $1 FOR UPDATE SKIP LOCKED'
+)
+
+logger = get_logger(__name__)
 
 
 async def keys_with_parked(tx: Transaction, topic: str, readings: Sequence[Reading]) -> set[str]:
@@ -82,22 +93,37 @@ class ParkedRequests:
         self._database = database
         self._service = service
         self._handlers = handlers
+        self._failures: dict[int, int] = {}
+        self._measured = -_MEASURE_EVERY_S
 
     async def turn(self) -> int:
-        """Take up every request whose waiting is over; returns how many. Raises what the database or a handler raises."""
+        """Take up every request whose waiting is over; returns how many.
+
+        One that fails stays, keeping its key's later ones behind it, and other keys go on; then the first failure is raised. One
+        proven to fail by our own fault becomes a dead letter, as it would have on the topic.
+        """
         heads = await self._database.pool.fetch(_HEADS, _HEADS_MAX)
-        done = 0
+        await self._measure()
+        done, failure = 0, None
         for head in heads:
-            done += await self._take_up(head["id"])
+            try:
+                done += await self._take_up(head["id"])
+                self._failures.pop(head["id"], None)
+            except Exception as error:  # noqa: BLE001 - one request that fails must not hold up other keys
+                failure = failure or error
+                await self._blame(head["id"], error)
+        if failure is not None:
+            raise failure
         return done
+
+    async def _measure(self) -> None:
+        if time.monotonic() - self._measured > _MEASURE_EVERY_S:
+            self._measured = time.monotonic()
+            metrics.PARKED.set(await self._database.pool.fetchval("SELECT count(*) FROM parked_requests"))
 
     async def _take_up(self, parked_id: int) -> bool:
         async with self._database.transaction() as tx:
-            row = await tx.connection.fetchrow(
-                'SELECT topic, partition, "offset", key, headers, value, recorded_at FROM parked_requests '
-                "WHERE id = $1 FOR UPDATE SKIP LOCKED",
-                parked_id,
-            )
+            row = await tx.connection.fetchrow(_TAKE, parked_id)
             if row is None:
                 return False
             event = read(_record_of(row)).event
@@ -113,6 +139,28 @@ class ParkedRequests:
             await faults.reach(f"{self._service}.parked.before_commit")
         await faults.reach(f"{self._service}.parked.after_commit")
         return True
+
+    async def _blame(self, parked_id: int, error: Exception) -> None:
+        """Count a failure that is not transient; bury the request once there is proof."""
+        fault = fault_of(error)
+        if fault is Fault.TRANSIENT:
+            return
+        await self._database.probe_write()
+        self._failures[parked_id] = self._failures.get(parked_id, 0) + 1
+        if self._failures[parked_id] < TRIES[fault]:
+            return
+        async with self._database.transaction() as tx:
+            row = await tx.connection.fetchrow(_TAKE, parked_id)
+            if row is None:
+                return
+            reading = read(_record_of(row))
+            identity = reading.identity
+            await bury(tx, f"{self._service}/{row['topic']}", [failed(reading.record, reading.event, error)])
+            await tx.connection.execute("UPDATE inbox SET status = $2::text::\"char\" WHERE identity = $1", identity, DEAD)
+            await tx.connection.execute("DELETE FROM parked_requests WHERE id = $1", parked_id)
+        self._failures.pop(parked_id, None)
+        metrics.DEAD_LETTERS.labels(row["topic"], "handler_failed").inc()
+        await logger.aerror("parked_request_failed", topic=row["topic"], offset=row["offset"], exc_info=error)
 
 
 def _record_of(row: Any) -> Record:  # noqa: ANN401 - asyncpg.Record is untyped

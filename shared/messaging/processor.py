@@ -5,12 +5,13 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 from shared import faults
 from shared.contracts.topics import TOPICS
-from shared.database.errors import Fault, fault_of
+from shared.database.errors import TRIES, Fault, fault_of
 from shared.database.pool import Database
 from shared.database.transaction import Transaction
 from shared.messaging.dead_letters import bury
@@ -19,17 +20,20 @@ from shared.messaging.inbox import admit
 from shared.messaging.offsets import OffsetMoved, Positions, fence_and_advance
 from shared.messaging.parked import EndOffsets, keys_with_parked, park
 from shared.messaging.reader_keys import admit_newer
-from shared.messaging.records import Dead, Reading, Record, read
+from shared.messaging.records import Reading, Record, failed, read
 from shared.telemetry import metrics
 from shared.telemetry.logs import get_logger
 
-_TRIES: Final = {Fault.DATA: 2, Fault.UNKNOWN: 3}
 _BACKOFF_FIRST_S: Final = 0.05
 _BACKOFF_MAX_S: Final = 5.0
 _RECENT_RECORDS: Final = 1000
 _FAILED_MIN: Final = 20
 
 logger = get_logger(__name__)
+
+
+class Interrupted(Exception):  # noqa: N818 - an order
+    """The service is stopping; the batch at hand was rolled back and is read again after the next start."""
 
 
 class Halted(Exception):  # noqa: N818 - a decision
@@ -53,12 +57,15 @@ class Processor:
     beat: Callable[[], None] = lambda: None
     on_retry: Callable[[str | None], None] = lambda _: None
     """Told why the batch at hand is being tried again, and None once it went through."""
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the service drains: what succeeds is finished, what fails is not tried again."""
     _recent: deque[bool] = field(default_factory=lambda: deque(maxlen=_RECENT_RECORDS))
 
     async def process(self, records: Sequence[Record], start: Positions) -> dict[int, int]:
         """Apply `records`, which follow on `start` (partition → offset); returns the new position of each partition.
 
-        Raises `OffsetMoved` if the database stands elsewhere, `Halted` if the consumer must not go on.
+        Raises `OffsetMoved` if the database stands elsewhere, `Halted` if the consumer must not go on, `Interrupted` if it should
+        stop while a failure keeps it from going on.
         """
         began = time.monotonic()
         position = dict(start)
@@ -79,7 +86,7 @@ class Processor:
         await logger.aerror(
             "record_failed", topic=self.topic, offset=readings[0].record.offset, error=repr(error), exc_info=error
         )
-        readings[0] = _failed(readings[0], error)
+        readings[0] = failed(readings[0].record, readings[0].event, error)
         await self._apply_or_narrow(readings, position)
 
     async def _apply_until_sure(self, readings: list[Reading], position: dict[int, int]) -> BaseException | None:
@@ -97,21 +104,26 @@ class Processor:
                 self.on_retry(f"{type(error).__name__}: {error}"[:300])
                 if fault is not Fault.TRANSIENT and await self._database_takes_writes():
                     failures += 1
-                    if failures >= _TRIES[fault]:
+                    if failures >= TRIES[fault]:
                         return error
                 if waits % 10 == 0:
                     await logger.awarning("batch_retried", topic=self.topic, fault=fault.value, error=repr(error))
                 waits += 1
-                await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                await self._pause(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                 pause_s = min(pause_s * 2, _BACKOFF_MAX_S)
             else:
                 self.on_retry(None)
                 return None
 
+    async def _pause(self, pause_s: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.stopping.wait(), pause_s)
+            raise Interrupted
+
     async def _apply(self, readings: Sequence[Reading], position: dict[int, int]) -> None:
         start = {reading.record.partition: position[reading.record.partition] for reading in readings}
         end = {reading.record.partition: reading.record.offset + 1 for reading in readings}
-        async with self.database.transaction() as tx:
+        async with self.database.transaction(asks_time=False) as tx:
             await fence_and_advance(tx, self.topic, start=start, end=end)
             fresh = await admit(tx, readings)
             newer = await admit_newer(tx, self.topic, fresh)
@@ -185,20 +197,3 @@ class Processor:
             if count:
                 metrics.RECORDS_CONSUMED.labels(self.topic, outcome).inc(count)
         self._recent.extend([False] * min(len(readings), _RECENT_RECORDS))
-
-
-def _failed(reading: Reading, error: BaseException) -> Reading:
-    event = reading.event
-    return Reading(
-        reading.record,
-        None,
-        Dead(
-            "handler_failed",
-            f"{type(error).__name__}: {error}"[:1000],
-            source=event.source if event else None,
-            event_id=event.id if event else None,
-            type=event.type if event else None,
-            sequence=event.sequence if event else None,
-            key=event.subject if event else None,
-        ),
-    )

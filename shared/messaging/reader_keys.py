@@ -118,7 +118,7 @@ async def _admit_with_marks(
 def _take(rows: dict[tuple[str, str], _Held], topic: str, event: Event[Any]) -> bool:
     row = rows.setdefault(_slot(topic, event), _Held())
     sequence = event.sequence or 0
-    if sequence <= row.sequence and not (row.unclear and row.unclear_sequence == sequence):
+    if sequence <= row.sequence:
         return False
     row.sequence = max(row.sequence, sequence)
     if row.unclear and row.unclear_sequence is not None and sequence >= row.unclear_sequence:

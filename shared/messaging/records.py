@@ -74,6 +74,23 @@ def dead_of(error: Undecodable) -> Dead:
     )
 
 
+def failed(record: Record, event: Event[Any] | None, error: BaseException) -> Reading:
+    """Return the reading of `record` as one that our own fault keeps from being applied: `error` is the proof."""
+    return Reading(record, None, _dead_event("handler_failed", f"{type(error).__name__}: {error}"[:1000], event))
+
+
+def reused(record: Record, event: Event[Any]) -> Reading:
+    """Return the reading of `record` as one whose identity was used before for other bytes."""
+    text = "ce_source and ce_id were used before for an event with other bytes; give every event an id of its own"
+    return Reading(record, None, _dead_event("identity_reused", text, event))
+
+
+def _dead_event(reason_code: str, reason_text: str, event: Event[Any] | None) -> Dead:
+    if event is None:
+        return Dead(reason_code, reason_text)
+    return Dead(reason_code, reason_text, event.source, event.id, event.type, event.sequence, event.subject)
+
+
 def identity_of(source: str, event_id: str) -> bytes:
     """Return 16 bytes that stand for (`source`, `event_id`): equal identities give equal bytes.
 

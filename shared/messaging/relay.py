@@ -8,13 +8,15 @@ visible only after the earlier one.
 import asyncio
 import time
 from collections import defaultdict
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
 
 from shared import faults
+from shared.database.pool import Database
 from shared.health import Health
 from shared.messaging.headers import text_to_headers
 from shared.messaging.partitions import partition_of
@@ -56,10 +58,21 @@ class Relay:
         self._wake = asyncio.Event()
         self._sent: list[int] = []
         self._last_sweep = 0.0
+        self.leads = False
+        self.backlog = 0
+        """Unsent events as this relay last counted them; 0 where another process leads."""
 
     def wake(self) -> None:
         """Tell the relay that the outbox has grown; called after a commit."""
         self._wake.set()
+
+    async def settle(self, database: Database) -> None:
+        """Return when everything in the outbox of `database` at this moment is sent, at once where another process leads."""
+        newest = await database.pool.fetchval("SELECT max(id) FROM outbox") if self.leads else None
+        while self.leads and newest is not None:
+            if not await database.pool.fetchval("SELECT EXISTS (SELECT FROM outbox WHERE id <= $1)", newest):
+                return
+            await asyncio.sleep(_DELETE_EVERY_S / 2)
 
     async def run(self) -> None:
         """Relay until cancelled; any failure costs leadership and producer, and starts anew after a pause."""
@@ -74,6 +87,7 @@ class Relay:
                 await logger.awarning("relay_retried", error=repr(error))
             finally:
                 metrics.RELAY_LEADER.set(0)
+                self.leads, self.backlog = False, 0
             pause_s = _RETRY_FIRST_S if time.monotonic() - began > _STEADY_S else min(pause_s * 2, _RETRY_MAX_S)
             await asyncio.sleep(pause_s)
 
@@ -84,6 +98,7 @@ class Relay:
                 self._health.beat("relay")
                 await asyncio.sleep(_POLL_S)
             metrics.RELAY_LEADER.set(1)
+            self.leads = True
             deleter = await asyncpg.connect(
                 self._dsn, timeout=10, command_timeout=_STEP_TIMEOUT_S, server_settings={"synchronous_commit": "off"}
             )
@@ -104,7 +119,7 @@ class Relay:
             request_timeout_ms=10_000,
         )
         self._sent.clear()
-        with _as_relay_error():
+        with _broker_failures():
             await asyncio.wait_for(producer.start(), _STEP_TIMEOUT_S)
         deleting = asyncio.create_task(self._delete_for_ever(deleter))
         try:
@@ -144,7 +159,7 @@ class Relay:
         if not rows:
             return
         await faults.reach(f"{self._service}.relay.before_send")
-        with _as_relay_error():
+        with _broker_failures():
             await asyncio.wait_for(_send(producer, rows), _STEP_TIMEOUT_S)
         await faults.reach(f"{self._service}.relay.after_send")
         metrics.RELAY_SENT.inc(len(rows))
@@ -169,6 +184,7 @@ class Relay:
             "FROM (SELECT created_at FROM outbox ORDER BY id LIMIT 100000) AS unsent"
         )
         if row is not None:
+            self.backlog = row["backlog"]
             metrics.OUTBOX_BACKLOG.set(row["backlog"])
             metrics.OUTBOX_AGE_SECONDS.set(row["age_s"])
 
@@ -177,17 +193,14 @@ class RelayError(Exception):
     """The broker or its client failed; the text says how."""
 
 
-class _as_relay_error:  # noqa: N801 - reads as a phrase where it is used
-    """Turns whatever the Kafka client raises into `RelayError`: its failures have no common base worth listing."""
-
-    def __enter__(self) -> None:
-        """Begin."""
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        """Translate."""
-        if error is not None and isinstance(error, Exception):
-            message = f"{type(error).__name__}: {error}"
-            raise RelayError(message) from error
+@contextmanager
+def _broker_failures() -> Iterator[None]:
+    """Turn whatever the Kafka client raises into `RelayError`: its failures have no common base worth listing."""
+    try:
+        yield
+    except Exception as error:
+        message = f"{type(error).__name__}: {error}"
+        raise RelayError(message) from error
 
 
 async def _send(producer: AIOKafkaProducer, rows: list[Any]) -> None:

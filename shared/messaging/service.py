@@ -2,13 +2,16 @@
 
 import asyncio
 import signal
+import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import uvicorn
+from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
+from faststream.kafka.subscriber.usecase import BatchSubscriber
 from starlette.routing import BaseRoute
 
 from shared.database.errors import Fault, fault_of
@@ -20,10 +23,9 @@ from shared.messaging.parked import ParkedRequests
 from shared.messaging.processor import Processor
 from shared.messaging.relay import Relay
 from shared.messaging.retention import sweep_inbox
-from shared.messaging.subscription import Subscription, start_subscriptions
+from shared.messaging.subscription import Subscription, start_subscriber, subscribe
 from shared.messaging.timers import Timers
-from shared.settings import CommonSettings
-from shared.telemetry import metrics
+from shared.settings import CommonSettings, SettingsError
 from shared.telemetry.logs import configure_logs, get_logger
 
 _TURN_S: Final = 0.2
@@ -31,6 +33,7 @@ _SWEEP_S: Final = 60.0
 _RETRY_FIRST_S: Final = 0.2
 _RETRY_MAX_S: Final = 5.0
 _START_PATIENCE_S: Final = 60.0
+_GOODBYE_S: Final = 5.0
 
 logger = get_logger(__name__)
 Task = Callable[["Service"], Awaitable[None]]
@@ -64,6 +67,8 @@ class Service:
     """Whether this service emits anything (dead letters are emitted by all, so only a bench turns it off)."""
     _database: Database | None = None
     _health: Health | None = None
+    _relay: Relay | None = None
+    _http: uvicorn.Server | None = None
     _subscriptions: dict[str, Subscription] = field(default_factory=dict)
     _retrying: dict[str, str] = field(default_factory=dict)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -100,6 +105,7 @@ class Service:
             loop.add_signal_handler(number, self.stop)
         self._health = Health(stalled_after_s=self.settings.stalled_after_s)
         async with AsyncExitStack() as stack:
+            stack.callback(_let_go_of_signals, loop)
             self._database = await self._open_database()
             stack.push_async_callback(self._close_database)
             await self._work(stack)
@@ -112,15 +118,16 @@ class Service:
             consumer_only=True,
             apply_types=False,
             logger=None,
+            graceful_timeout=self.settings.drain_timeout_s,
         )
         running: list[asyncio.Task[None]] = []
         stack.push_async_callback(self._end, broker, running)
         if self.http_port:
-            running.append(asyncio.create_task(self._serve_http(), name="http"))
+            running.append(asyncio.create_task(self._serve_http(self._listen()), name="http"))
         self._prepare_subscriptions()
-        relay = self._relay()
-        if relay is not None:
-            running.append(asyncio.create_task(relay.run(), name="relay"))
+        self._relay = self._make_relay()
+        if self._relay is not None:
+            running.append(asyncio.create_task(self._relay.run(), name="relay"))
         await self._subscribe(broker)
         running.extend(self._loops())
         running.extend(asyncio.create_task(_as_coroutine(task, self), name=f"task.{position}") for position, task in enumerate(self.tasks))
@@ -156,18 +163,27 @@ class Service:
 
     async def _subscribe(self, broker: KafkaBroker) -> None:
         """Start reading, waiting for a broker that is still on its way."""
+        for wish in self.consumes:
+            subscription = self._subscriptions[wish.topic]
+            subscriber = subscribe(
+                broker,
+                subscription,
+                group_prefix=f"{self.settings.topic_prefix}{self.name}.",
+                records_max=wish.batch_records_max or self.settings.batch_records_max,
+            )
+            await self._start_when_possible(broker, subscriber, subscription)
+
+    async def _start_when_possible(
+        self, broker: KafkaBroker, subscriber: BatchSubscriber, subscription: Subscription
+    ) -> None:
         pause_s = _RETRY_FIRST_S
         while not self._stopping.is_set():
             try:
-                await start_subscriptions(
-                    broker,
-                    list(self._subscriptions.values()),
-                    group_prefix=f"{self.settings.topic_prefix}{self.name}.",
-                    records_max=self.settings.batch_records_max,
-                )
-            except (OSError, TimeoutError, ConnectionError) as error:
+                await start_subscriber(broker, subscriber, subscription)
+            except (OSError, TimeoutError, KafkaError) as error:
                 await logger.awarning("broker_awaited", error=repr(error), address=self.settings.kafka_bootstrap_servers)
-                await asyncio.sleep(pause_s)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), pause_s)
                 pause_s = min(pause_s * 2, _RETRY_MAX_S)
             else:
                 return
@@ -178,7 +194,7 @@ class Service:
             raise RuntimeError(message)
         return await self._subscriptions[topic].end_offsets(topic, partitions)
 
-    def _relay(self) -> Relay | None:
+    def _make_relay(self) -> Relay | None:
         if not self.relays:
             return None
         relay = Relay(
@@ -242,8 +258,10 @@ class Service:
                 await asyncio.sleep(1)
 
     async def _close_database(self) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self.database.close(), 5)
+        try:
+            await asyncio.wait_for(self.database.close(), _GOODBYE_S)
+        except TimeoutError:
+            self.database.pool.terminate()
 
     async def _database_need(self) -> str | None:
         try:
@@ -267,46 +285,69 @@ class Service:
     async def _backlog_need(self) -> str | None:
         if self._retrying:
             return "; ".join(f"{loop} is being tried again: {reason}" for loop, reason in sorted(self._retrying.items()))[:600]
-        backlog = metrics.OUTBOX_BACKLOG._value.get()  # noqa: SLF001 - the client library has no reader
-        if backlog > self.settings.outbox_backlog_max:
-            return f"{backlog:.0f} events wait to be relayed"
+        if self._relay is not None and self._relay.backlog > self.settings.outbox_backlog_max:
+            return f"{self._relay.backlog} events wait to be relayed"
         return None
 
-    async def _serve_http(self) -> None:
+    def _listen(self) -> socket.socket:
+        """Bind the HTTP port; raises `SettingsError` if it cannot be had."""
+        try:
+            return socket.create_server((self.settings.http_host, self.http_port), backlog=128)
+        except OSError as error:
+            message = f"{self.name}: cannot listen on {self.settings.http_host}:{self.http_port}: {error.strerror}"
+            raise SettingsError(message) from error
+
+    async def _serve_http(self, listener: socket.socket) -> None:
         config = uvicorn.Config(
             application(self.name, self.health, self.routes),
-            host=self.settings.http_host,
-            port=self.http_port,
             log_config=None,
             access_log=False,
             lifespan="off",
             limit_concurrency=200,
             timeout_keep_alive=15,
+            timeout_graceful_shutdown=2,
             h11_max_incomplete_event_size=16 * 1024,
             server_header=False,
         )
-        server = uvicorn.Server(config)
+        self._http = uvicorn.Server(config)
         # Signals are the service's: uvicorn would take them for itself.
-        server.capture_signals = suppress  # type: ignore[method-assign, assignment]
-        await server.serve()
+        self._http.capture_signals = nullcontext  # type: ignore[method-assign]
+        await self._http.serve(sockets=[listener])
 
     async def _end(self, broker: KafkaBroker, running: list["asyncio.Task[None]"]) -> None:
         """Finish the batches at hand, relay what they emitted, and leave the groups."""
         await logger.ainfo("service_stopping")
-        with suppress(TimeoutError):
+        try:
             await asyncio.wait_for(self._drain(broker), self.settings.drain_timeout_s)
+        except Exception as error:  # noqa: BLE001 - whatever was not finished is rolled back, and done after the next start
+            await logger.awarning("drain_cut_short", error=repr(error))
+        for subscriber in broker.subscribers:
+            for task in getattr(subscriber, "tasks", ()):
+                task.cancel()
+        await self._stop_http(running)
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        with suppress(Exception):
+            await asyncio.wait_for(broker.stop(), _GOODBYE_S)
+        await logger.ainfo("service_stopped")
+
+    async def _stop_http(self, running: list["asyncio.Task[None]"]) -> None:
+        if self._http is None:
+            return
+        self._http.should_exit = True
+        await asyncio.wait([task for task in running if task.get_name() == "http"], timeout=_GOODBYE_S)
 
     async def _drain(self, broker: KafkaBroker) -> None:
-        for subscription in self._subscriptions.values():
-            async with subscription.busy:
-                await subscription.acknowledge_now()
+        await asyncio.gather(*(subscription.drain() for subscription in self._subscriptions.values()))
         await broker.stop()
-        if self.relays:
-            while await self.database.pool.fetchval("SELECT EXISTS (SELECT FROM outbox)"):
-                await asyncio.sleep(0.05)
+        if self._relay is not None:
+            await self._relay.settle(self.database)
+
+
+def _let_go_of_signals(loop: asyncio.AbstractEventLoop) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.remove_signal_handler(number)
 
 
 async def _as_coroutine(task: Task, service: Service) -> None:

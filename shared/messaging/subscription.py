@@ -15,19 +15,19 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
+from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from shared import faults
 from shared.database.pool import Database
 from shared.health import Health
 from shared.messaging.offsets import OffsetMoved, begin_at, stored_offsets
-from shared.messaging.processor import Halted, Processor
+from shared.messaging.processor import Halted, Interrupted, Processor
 from shared.messaging.records import Record
 from shared.telemetry.logs import get_logger
 
 _POLL_TIMEOUT_MS: Final = 1000
 _COMMIT_EVERY_S: Final = 0.2
 _RETRY_S: Final = 0.5
-_HALT_POLL_S: Final = 3600.0
 
 logger = get_logger(__name__)
 
@@ -47,23 +47,25 @@ class PositionedConsumer(AIOKafkaConsumer):  # type: ignore[misc]
         """Wait for records; the arguments' time-out is a turn's length, not a limit."""
         ours = self.subscription_of_ours
         while True:
-            ours.beat()
-            await ours.seek_where_due(self)
+            await ours.before_poll(self)
             try:
                 found = await super().getmany(*partitions, timeout_ms=_POLL_TIMEOUT_MS, max_records=max_records)
             except NoOffsetForPartitionError:
                 # A partition between its assignment and its seek: the next turn seeks.
                 await asyncio.sleep(0.01)
-                continue
             except OffsetOutOfRangeError as error:
-                await ours.halt_out_of_range(error)
-                continue
+                ours.halt(f"stored offsets outside the log: {error}")
+            except UnicodeDecodeError as error:
+                # The client library decodes header names itself, gives no record of that batch up, and cannot step over it.
+                ours.halt(f"a header name that is not UTF-8, in one of {sorted(ours.positions.items())}: {error}")
             except KafkaError as error:
+                ours.processor.on_retry(f"poll failed: {error!r}"[:300])
                 await logger.awarning("poll_failed", topic=ours.processor.topic, error=repr(error))
                 await asyncio.sleep(_RETRY_S)
-                continue
-            if found:
-                return found
+            else:
+                if found:
+                    return found
+                ours.processor.on_retry(None)
 
 
 class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -84,17 +86,28 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         self._due: set[int] = set()
         self._acknowledged: dict[int, int] = {}
         self._last_commit = 0.0
-        self.busy = asyncio.Lock()
-        """Held while a batch is being applied; a drain waits for it."""
+        self._halted = asyncio.Event()
+        self._busy = asyncio.Lock()
 
     @property
     def loop_name(self) -> str:
         """The name of this loop in health and metrics."""
         return f"consume.{self.processor.topic}"
 
-    def beat(self) -> None:
-        """Note progress."""
+    @property
+    def full_topic(self) -> str:
+        """The topic's name on the broker."""
+        return self._full_topic
+
+    async def before_poll(self, consumer: PositionedConsumer) -> None:
+        """Do what is due between two batches; does not return once the consumer must read no more."""
         self._health.beat(self.loop_name)
+        if self._halted.is_set() or self.processor.stopping.is_set():
+            # For ever: FastStream would call again at once. The task is cancelled when the broker is stopped.
+            await asyncio.Event().wait()
+        if self._acknowledged and time.monotonic() - self._last_commit > _COMMIT_EVERY_S:
+            await self._commit(consumer)
+        await self.seek_where_due(consumer)
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Give up `revoked`; a batch of theirs still under way is stopped by the fence, not by us."""
@@ -112,14 +125,17 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def seek_where_due(self, consumer: PositionedConsumer) -> None:
         """Seek every partition that waits for it to its stored offset, or to the beginning where nothing is stored."""
-        while self._due:
+        while self._due and not self._halted.is_set() and not self.processor.stopping.is_set():
             due = sorted(self._due)
             try:
                 stored = await self._stored(consumer, due)
+                if self._halted.is_set():
+                    return
             except Exception as error:  # noqa: BLE001 - database or broker away: there is nothing to do but to try again
                 await logger.awarning("seek_retried", topic=self.processor.topic, error=repr(error))
+                self.processor.on_retry(f"positions not known: {type(error).__name__}: {error}"[:300])
                 await asyncio.sleep(_RETRY_S)
-                self.beat()
+                self._health.beat(self.loop_name)
                 continue
             assigned = {partition.partition for partition in consumer.assignment()}
             for partition in due:
@@ -140,7 +156,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         found = {partition: offset or 0 for partition, offset in stored.items()}
         beyond = {partition: offset for partition, offset in found.items() if offset > ends[partition]}
         if beyond:
-            await self._halt(f"stored offsets {beyond} lie beyond the end of the log {dict(ends)}")
+            self.halt(f"stored offsets {beyond} lie beyond the end of the log {dict(ends)}")
         return found
 
     async def end_offsets(self, topic: str, partitions: Sequence[int]) -> Mapping[int, int]:
@@ -161,19 +177,16 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         start = {record.partition: self.positions[record.partition] for record in records}
         for record in records:
             self.positions[record.partition] = record.offset + 1
-        async with self.busy:
+        async with self._busy:
             try:
-                position = await self.processor.process(records, start)
+                self._acknowledged.update(await self.processor.process(records, start))
             except OffsetMoved as moved:
                 await logger.awarning("offset_moved", topic=self.processor.topic, batch=start, stored=moved.stored)
                 self._due.update(partition for partition in start if partition in self.positions)
-                return
+            except Interrupted:
+                await logger.awarning("batch_given_up", topic=self.processor.topic, batch=start)
             except Halted as halted:
-                await self._halt(str(halted))
-                return
-        self._acknowledged.update(position)
-        if self.consumer is not None and time.monotonic() - self._last_commit > _COMMIT_EVERY_S:
-            await self._commit(self.consumer)
+                self.halt(str(halted))
 
     def _record(self, record: "ConsumerRecord[Any, Any]") -> Record:
         return Record(
@@ -203,21 +216,19 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
             await asyncio.wait_for(consumer.commit(offsets), 5)
         await faults.reach(f"{service}.acknowledge.after")
 
-    async def acknowledge_now(self) -> None:
-        """Commit to the broker what is not yet committed there; for a drain."""
-        if self.consumer is not None:
-            await self._commit(self.consumer)
+    async def drain(self) -> None:
+        """Let the batch at hand finish, take no other, and tell the broker how far we are."""
+        self.processor.stopping.set()
+        async with self._busy:
+            if self.consumer is not None:
+                await self._commit(self.consumer)
 
-    async def halt_out_of_range(self, error: OffsetOutOfRangeError) -> None:
-        """Stop: the stored offset is not in the log any more (topic made anew, or its retention passed)."""
-        await self._halt(f"stored offsets outside the log: {error}")
-
-    async def _halt(self, reason: str) -> None:
+    def halt(self, reason: str) -> None:
+        """Read no more until a person has looked: the service stays alive, and is not ready."""
         text = f"{self.processor.topic}: {reason}; see the runbook on offsets before changing consumer_offsets"
         self._health.halt(self.loop_name, text)
-        await logger.aerror("consumer_halted", topic=self.processor.topic, reason=text)
-        while True:
-            await asyncio.sleep(_HALT_POLL_S)
+        self._halted.set()
+        logger.error("consumer_halted", topic=self.processor.topic, reason=text)
 
 
 async def _batch_parser(message: Any, original: Any) -> KafkaMessage:  # noqa: ANN401 - FastStream's parser signature
@@ -238,39 +249,51 @@ async def _no_decoder(_message: Any, _original: Any) -> None:  # noqa: ANN401 - 
     """Leave the bytes alone: decoding per record inside the framework halves throughput."""
 
 
-async def start_subscriptions(
-    broker: KafkaBroker, subscriptions: Sequence[Subscription], *, group_prefix: str, records_max: int
-) -> None:
-    """Subscribe each of `subscriptions` in a group of its own and start reading. Raises the client's errors."""
+def subscribe(
+    broker: KafkaBroker, subscription: Subscription, *, group_prefix: str, records_max: int
+) -> "BatchSubscriber":
+    """Make the subscriber of `subscription`, in a group of its own; `start_subscriber` starts it."""
+    subscriber = broker.subscriber(
+        subscription.full_topic,
+        batch=True,
+        group_id=f"{group_prefix}{subscription.processor.topic}",
+        ack_policy=AckPolicy.MANUAL,
+        auto_offset_reset="none",
+        max_records=records_max,
+        batch_timeout_ms=_POLL_TIMEOUT_MS,
+        max_poll_interval_ms=15 * 60 * 1000,
+        listener=subscription,
+        parser=_batch_parser,
+        decoder=_no_decoder,
+    )
+    subscriber(_message_handler(subscription))
+    return subscriber
+
+
+async def start_subscriber(broker: KafkaBroker, subscriber: "BatchSubscriber", subscription: Subscription) -> None:
+    """Start reading. Raises the client's errors, after which it may be called again."""
+    assert_manual(broker)
     await broker.connect()
     config = broker.config.broker_config
-    base: partial[AIOKafkaConsumer] = config.builder  # type: ignore[assignment]
-    for subscription in subscriptions:
-        topic = subscription.processor.topic
-        subscriber = broker.subscriber(
-            subscription._full_topic,  # noqa: SLF001 - same module
-            batch=True,
-            group_id=f"{group_prefix}{topic}",
-            ack_policy=AckPolicy.MANUAL,
-            auto_offset_reset="none",
-            max_records=records_max,
-            batch_timeout_ms=_POLL_TIMEOUT_MS,
-            max_poll_interval_ms=15 * 60 * 1000,
-            listener=subscription,
-            parser=_batch_parser,
-            decoder=_no_decoder,
-        )
-        subscriber(_message_handler(subscription))
+    if not isinstance(config.builder, partial):
+        message = "FastStream builds its consumers otherwise than this release of it was known to"
+        raise TypeError(message)
+    connection = config.builder.keywords
 
-        def build(subscription: Subscription = subscription, **options: Any) -> PositionedConsumer:  # noqa: ANN401
-            consumer = PositionedConsumer(**base.keywords, **options)
-            consumer.subscription_of_ours = subscription
-            subscription.consumer = consumer
-            return consumer
+    def build(**options: Any) -> PositionedConsumer:  # noqa: ANN401 - whatever FastStream passes on
+        consumer = PositionedConsumer(**connection, **options)
+        consumer.subscription_of_ours = subscription
+        subscription.consumer = consumer
+        return consumer
 
-        config.builder = build
+    library_builder, config.builder = config.builder, build
+    try:
         await subscriber.start()
-    assert_manual(broker)
+    except BaseException:
+        await subscriber.stop()
+        raise
+    finally:
+        config.builder = library_builder
 
 
 def _message_handler(subscription: Subscription) -> Any:  # noqa: ANN401 - FastStream wants a plain function
@@ -285,5 +308,5 @@ def assert_manual(broker: KafkaBroker) -> None:
     for subscriber in broker.subscribers:
         options = getattr(subscriber, "_connection_args", {})
         if subscriber.ack_policy is not AckPolicy.MANUAL or options.get("enable_auto_commit"):
-            message = f"{subscriber}: acknowledges by itself; make it through start_subscriptions"
+            message = f"{subscriber}: acknowledges by itself; make it through subscribe()"
             raise RuntimeError(message)

@@ -6,15 +6,11 @@ from typing import Any, Final
 
 from shared import faults
 from shared.database.pool import Database
-from shared.database.transaction import Timer
+from shared.database.transaction import Timer, TimerOvertaken
 from shared.messaging.handlers import TimerHandler
 from shared.telemetry import metrics
 
 _DUE_MAX: Final = 200
-
-
-class _Overtaken(Exception):
-    """The timer was cancelled, moved or done while its handler ran; its transaction must leave nothing."""
 
 
 class Timers:
@@ -27,16 +23,24 @@ class Timers:
         self._handlers = handlers
 
     async def turn(self) -> int:
-        """Do every timer that is due; returns how many. Raises what the database or a handler raises."""
+        """Do every timer that is due; returns how many.
+
+        One that fails stays, and the others are done first; then the first failure is raised.
+        """
         rows = await self._database.pool.fetch(
             "SELECT kind, key, due_at, payload FROM timers WHERE due_at <= now() AND kind = ANY($1::text[]) "
             "ORDER BY due_at LIMIT $2",
             sorted(self._handlers),
             _DUE_MAX,
         )
-        done = 0
+        done, failure = 0, None
         for row in rows:
-            done += await self._do(row)
+            try:
+                done += await self._do(row)
+            except Exception as error:  # noqa: BLE001 - one timer that fails must not hold up the others
+                failure = failure or error
+        if failure is not None:
+            raise failure
         return done
 
     async def _do(self, row: Any) -> bool:  # noqa: ANN401 - asyncpg.Record is untyped
@@ -45,14 +49,11 @@ class Timers:
             async with self._database.transaction() as tx:
                 # The handler locks its aggregate first, as every handler does, and only then is the timer taken: in the other order
                 # it would meet a handler that cancels this timer crosswise.
+                tx.due = timer
                 await self._handlers[timer.kind](tx, timer)
-                tag = await tx.connection.execute(
-                    "DELETE FROM timers WHERE kind = $1 AND key = $2 AND due_at = $3", timer.kind, timer.key, timer.due_at
-                )
-                if tag != "DELETE 1":
-                    raise _Overtaken
+                await tx.take_due_timer()
                 await faults.reach(f"{self._service}.timer.before_commit")
-        except _Overtaken:
+        except TimerOvertaken:
             return False
         await faults.reach(f"{self._service}.timer.after_commit")
         metrics.TIMERS_DONE.labels(timer.kind).inc()

@@ -3,27 +3,25 @@
 The two functions need no tracer; an exporter joins later by the same header (https://www.w3.org/TR/trace-context/).
 """
 
+import re
 import secrets
+from typing import Final
 
-_VERSION, _SAMPLED = "00", "01"
-_PARTS = 4
+_FORM: Final = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?P<trace>(?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-(?P<flags>[0-9a-f]{2})(-.{0,200})?", re.ASCII
+)
+_VERSION: Final = "00"
+_SAMPLED: Final = "01"
 
 
 def child_traceparent(parent: str | None) -> str:
     """Return a `traceparent` for a new span within `parent`'s trace, or of a new trace if there is none or it is malformed."""
-    trace_id, flags = trace_id_of(parent), _SAMPLED
-    if trace_id is None:
-        trace_id = secrets.token_hex(16)
-    elif parent is not None:
-        flags = parent.split("-")[3][:2]
+    form = None if parent is None else _FORM.fullmatch(parent)
+    trace_id, flags = (secrets.token_hex(16), _SAMPLED) if form is None else (form["trace"], form["flags"])
     return f"{_VERSION}-{trace_id}-{secrets.token_hex(8)}-{flags}"
 
 
 def trace_id_of(traceparent: str | None) -> str | None:
     """Return the 32 hex digits that name the trace, or None if `traceparent` is absent or malformed."""
-    if traceparent is None:
-        return None
-    parts = traceparent.split("-")
-    if len(parts) < _PARTS or len(parts[1]) != 32 or not parts[1].isalnum() or len(parts[3]) < 2:  # noqa: PLR2004
-        return None
-    return parts[1]
+    form = None if traceparent is None else _FORM.fullmatch(traceparent)
+    return None if form is None else form["trace"]
