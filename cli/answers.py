@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 _NOTES_SHOWN_MAX = 20
 
 
-def ask(request: BaseModel, *, key: str, kafka: str | None, timeout_s: float, as_json: bool, progress: Progress | None = None) -> None:
+def ask(
+    request: BaseModel, *, key: str, kafka: str | None, timeout_s: float, as_json: bool, progress: Progress | None = None
+) -> None:
     """Send `request`, show its answer.
 
     Raises:
@@ -80,7 +82,10 @@ def answer_view(document: dict[str, Any]) -> RenderableType:
     if problems:
         lines.append(table(("code", "met", "what to do"), [problem_row(problem) for problem in problems]))
         lines += [plain(f"  {line}", "dim") for problem in problems for line in evidence_lines(problem)][:_NOTES_SHOWN_MAX]
-    lines += [plain(f"  note: {warning_text(warning)}", "yellow") for warning in document["change"].get("warnings", ())[:_NOTES_SHOWN_MAX]]
+    lines += [
+        plain(f"  note: {warning_text(warning)}", "yellow")
+        for warning in document["change"].get("warnings", ())[:_NOTES_SHOWN_MAX]
+    ]
     return Group(*lines)
 
 

@@ -104,7 +104,9 @@ class Client:
         topics = {event_type_of(model).topic for model in asked.answered_by}
         if progress is not None:
             topics.add("check-results")
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.endpoints.kafka, enable_auto_commit=False, auto_offset_reset="earliest")
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.endpoints.kafka, enable_auto_commit=False, auto_offset_reset="earliest"
+        )
         await self._connected(consumer)
         try:
             await self._seek_to_end(consumer, {self.endpoints.topic_prefix + topic for topic in topics}, key)
@@ -124,7 +126,9 @@ class Client:
 
         Reads the key's whole partition: for an operator's hands, not for a service.
         """
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.endpoints.kafka, enable_auto_commit=False, auto_offset_reset="earliest")
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.endpoints.kafka, enable_auto_commit=False, auto_offset_reset="earliest"
+        )
         await self._connected(consumer)
         partition = TopicPartition(self.endpoints.topic_prefix + topic, partition_of(key))
         newest: Event[Any] | None = None
@@ -183,7 +187,14 @@ class Client:
         topic = self.endpoints.topic_prefix + event_type.topic
         event_id = str(uuid7())
         headers, value = encode(
-            data, id=event_id, source=self._source, subject=key, time=datetime.now(UTC), sequence=sequence, correlation_id=None, traceparent=None
+            data,
+            id=event_id,
+            source=self._source,
+            subject=key,
+            time=datetime.now(UTC),
+            sequence=sequence,
+            correlation_id=None,
+            traceparent=None,
         )
         await self._require_topics({topic})
         try:

@@ -78,8 +78,7 @@ def stack_folder() -> Path:
 def _running_stack() -> dict[str, str]:
     """Return the addresses that a running local stack wrote down; empty if none is running."""
     try:
-        text = (stack_folder() / "status.json").read_bytes()[:STATUS_BYTES_MAX]
-        status = json.loads(text)
+        json.loads((stack_folder() / "status.json").read_bytes()[:STATUS_BYTES_MAX])
     except (OSError, ValueError):
         return {}
     return {}

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
 QUERY_TIMEOUT_S = 10.0
+PROBE_BYTES_MAX = 8192
+PROBE_TIMEOUT_S = 5.0
 
 
 def query(endpoints: Endpoints, service: str, path: str, parameters: Mapping[str, object] | None = None) -> Any:
@@ -36,7 +38,10 @@ def query(endpoints: Endpoints, service: str, path: str, parameters: Mapping[str
     base = endpoints.urls[service]
     if urlsplit(base).scheme not in {"http", "https"}:
         raise CommandError(
-            f"the address of {service} is no HTTP URL", where=base, advice=f"correct {url_variable(service)}", exit_code=ExitCode.USAGE
+            f"the address of {service} is no HTTP URL",
+            where=base,
+            advice=f"correct {url_variable(service)}",
+            exit_code=ExitCode.USAGE,
         )
     given = {name: value for name, value in (parameters or {}).items() if value is not None}
     url = f"{base.rstrip('/')}{path}" + (f"?{urlencode(given, doseq=True)}" if given else "")
@@ -56,6 +61,19 @@ def query(endpoints: Endpoints, service: str, path: str, parameters: Mapping[str
         ) from error
 
 
+def probe(url: str) -> tuple[int, str]:
+    """Ask `url`; return the HTTP status with the beginning of the answer, or 0 with why there was none."""
+    if urlsplit(url).scheme not in {"http", "https"}:
+        return 0, "this is no HTTP URL"
+    try:
+        with urlopen(url, timeout=PROBE_TIMEOUT_S) as response:  # noqa: S310 - the scheme is looked at above
+            return int(response.status), response.read(PROBE_BYTES_MAX).decode(errors="replace")
+    except HTTPError as error:
+        return error.code, error.read(PROBE_BYTES_MAX).decode(errors="replace")
+    except (URLError, OSError) as error:
+        return 0, str(error)
+
+
 def segment(text: str) -> str:
     """Return `text` as one segment of a path."""
     return quote(text, safe="")
@@ -67,7 +85,9 @@ def _decode(body: bytes, url: str) -> Any:
     try:
         return json.loads(body)
     except ValueError as error:
-        raise CommandError("the answer is not JSON", where=url, why=str(error), advice="is it our service at that address?") from error
+        raise CommandError(
+            "the answer is not JSON", where=url, why=str(error), advice="is it our service at that address?"
+        ) from error
 
 
 def _refused(error: HTTPError, url: str) -> CommandError:
@@ -78,8 +98,14 @@ def _refused(error: HTTPError, url: str) -> CommandError:
     if not isinstance(problem, dict):
         problem = {}
     code = problem.get("code") or f"HTTP {error.code}"
-    advice = "; ".join(str(item.get("advice") or item.get("detail") or item) for item in problem.get("problems", []) if isinstance(item, dict))
+    advice = "; ".join(
+        str(item.get("advice") or item.get("detail") or item) for item in problem.get("problems", []) if isinstance(item, dict)
+    )
     refused = HTTPStatus.BAD_REQUEST <= error.code < HTTPStatus.INTERNAL_SERVER_ERROR
     return CommandError(
-        str(code), where=url, why=problem.get("detail"), advice=advice or None, exit_code=ExitCode.REFUSED if refused else ExitCode.ERROR
+        str(code),
+        where=url,
+        why=problem.get("detail"),
+        advice=advice or None,
+        exit_code=ExitCode.REFUSED if refused else ExitCode.ERROR,
     )

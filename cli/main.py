@@ -54,11 +54,14 @@ COMMANDS = (
     Entry("image", _UPSTREAM, "Register, change or delete a custom image.", "cli.commands.image"),
     Entry("permit", _OPERATOR, "Grant an account the publish permission.", "cli.commands.operating:permit"),
     Entry("take-down", _OPERATOR, "Take a community image down, with a reason.", "cli.commands.operating:take_down"),
-    Entry("take-down-lift", _OPERATOR, "Allow a taken-down image to be published again.", "cli.commands.operating:take_down_lift"),
+    Entry(
+        "take-down-lift", _OPERATOR, "Allow a taken-down image to be published again.", "cli.commands.operating:take_down_lift"
+    ),
     Entry("dead-letters", _OPERATOR, "Read the records no service could handle.", "cli.commands.dead_letters"),
     Entry("stack", _OPERATOR, "A local Kafka and PostgreSQL, without Docker.", "cli.commands.stack"),
     Entry("topics", _OPERATOR, "Make the topics (one-shot job).", "cli.commands.topics"),
     Entry("migrate", _OPERATOR, "Bring the databases up to date (one-shot job).", "cli.commands.migrate"),
+    Entry("probe", _OPERATOR, "Ask a health address of a service; for health checks.", "cli.commands.probe"),
     Entry("run", _OPERATOR, "Run a service, or all four.", "cli.commands.run"),
 )
 
@@ -103,7 +106,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if os.environ.get(DEBUG_VARIABLE):
             raise
         report_error(
-            CommandError(f"internal error: {type(error).__name__}: {error}", advice=f"set {DEBUG_VARIABLE}=1 to see where, and report it")
+            CommandError(
+                f"internal error: {type(error).__name__}: {error}", advice=f"set {DEBUG_VARIABLE}=1 to see where, and report it"
+            )
         )
         sys.exit(ExitCode.ERROR)
 

@@ -45,9 +45,15 @@ class Services:
             log = None if self.logs is None else (self.logs / f"{name}.log").open("ab")
             try:
                 self.processes[name] = await asyncio.create_subprocess_exec(
-                    sys.executable, "-m", "cli.main", "run", name,
-                    cwd=PROJECT, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                )  # fmt: skip
+                    sys.executable,
+                    *("-m", "cli", "run", name),
+                    cwd=PROJECT,
+                    env=environment,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
             finally:
                 if log is not None:
                     log.close()

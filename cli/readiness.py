@@ -6,18 +6,15 @@ import asyncio
 import socket
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.error import HTTPError, URLError
-from urllib.request import urlopen
 
 from cli.errors import CommandError
+from cli.http import probe
 
 if TYPE_CHECKING:
     from cli.connection import Endpoints
     from cli.processes import Services
 
 READY_POLL_S = 0.05
-PROBE_TIMEOUT_S = 5.0
-ANSWER_BYTES_MAX = 8192
 
 
 async def wait_until_ready(endpoints: Endpoints, services: Services, *, timeout_s: float) -> None:
@@ -34,7 +31,9 @@ async def wait_until_ready(endpoints: Endpoints, services: Services, *, timeout_
             name, code = ended.result()
             raise CommandError(f"{name} ended with exit code {code} while starting", why=services.log_tail(name) or None)
         if not done:
-            raise CommandError(f"the services were not ready within {timeout_s:g} s", why=await _told(endpoints, list(services.processes)))
+            raise CommandError(
+                f"the services were not ready within {timeout_s:g} s", why=await _told(endpoints, list(services.processes))
+            )
         ready.result()
     finally:
         ended.cancel()
@@ -58,24 +57,14 @@ async def _all_ready(endpoints: Endpoints, names: list[str]) -> None:
 
 
 async def _one_ready(url: str) -> None:
-    while (await asyncio.to_thread(_probe, url))[0] != HTTPStatus.OK:
+    while (await asyncio.to_thread(probe, f"{url}/health/ready"))[0] != HTTPStatus.OK:  # noqa: ASYNC110 - another process
         await asyncio.sleep(READY_POLL_S)
 
 
 async def _told(endpoints: Endpoints, names: list[str]) -> str:
     lines = []
     for name in names:
-        status, text = await asyncio.to_thread(_probe, endpoints.urls[name])
+        status, text = await asyncio.to_thread(probe, f"{endpoints.urls[name]}/health/ready")
         if status != HTTPStatus.OK:
             lines.append(f"{name}: {text}")
     return "; ".join(lines)
-
-
-def _probe(url: str) -> tuple[int, str]:
-    try:
-        with urlopen(f"{url}/health/ready", timeout=PROBE_TIMEOUT_S) as response:  # noqa: S310 - our own loopback address
-            return int(response.status), ""
-    except HTTPError as error:
-        return error.code, error.read(ANSWER_BYTES_MAX).decode(errors="replace")
-    except (URLError, OSError) as error:
-        return 0, str(error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +11,8 @@ from urllib.parse import quote
 from demo.partitions import copy_disk
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from demo.image import DemoImages
 
 
@@ -58,7 +59,9 @@ class Cast:
         )
 
     @classmethod
-    def of_user(cls, image: Path, with_backing_file: Path, broken_fstab: Path, *, images_root: str | None = None, suffix: str = "") -> Self:
+    def of_user(
+        cls, image: Path, with_backing_file: Path, broken_fstab: Path, *, images_root: str | None = None, suffix: str = ""
+    ) -> Self:
         """Return the cast with an image of the user's."""
         return cls(
             image=image,

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.connection import DEFAULT_TOPIC_PREFIX, Endpoints
@@ -14,6 +11,7 @@ from cli.readiness import free_ports, wait_until_ready
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
 
 READY_TIMEOUT_S = 60.0
 

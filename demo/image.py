@@ -17,7 +17,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from uuid import NAMESPACE_URL, uuid5
 from demo.partitions import MIB, ROOT_START_MIB, Loader, assemble, copy_disk, missing_tools, run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 SUITE = "bookworm"
 PACKAGES = (
@@ -137,7 +136,7 @@ def _build_into(folder: Path, say: Callable[[str], None]) -> None:
     # In the temporary folder of the system, open to the subordinate ids that own the files in unshare mode.
     with tempfile.TemporaryDirectory(prefix="image-commons-build-") as name:
         work = Path(name)
-        work.chmod(0o777)  # noqa: S103 - the subordinate ids write here; removed at the end
+        work.chmod(0o777)
         _bootstrap(work, root_uuid, esp_id)
         say("  packages installed; making ext4, GPT and the boot loader")
         _make_ext4(work, root_uuid)
@@ -181,7 +180,7 @@ def _system_sources() -> list[str]:
 
 
 def _setup_script(root_uuid: str, esp_id: str) -> str:
-    """What an installer would do, run by mmdebstrap with the root folder as its argument."""
+    """Return what an installer would do, run by mmdebstrap with the root folder as its argument."""
     esp_uuid = f"{esp_id[:4]}-{esp_id[4:]}"
     return f"""#!/bin/sh
 set -eu
@@ -231,12 +230,13 @@ cp "$root/usr/lib/grub/i386-pc/boot.img" "$root/boot/grub/boot.img"
 
 
 def _make_ext4(work: Path, root_uuid: str) -> None:
-    size_bytes = ROOT_SIZE_MIB * MIB
+    size = f"{ROOT_SIZE_MIB * MIB // 1024}k"
     script = (
-        "set -eu; cd '{work}'; mkdir root; "
+        f"set -eu; cd '{work}'; mkdir root; "
         "tar --extract --file root.tar --directory root --numeric-owner --exclude='./dev/*'; "
-        "mke2fs -q -t ext4 -L root -U {uuid} -E root_owner=0:0 -d root root.ext4 {size}k; chmod 666 root.ext4; rm -rf root"
-    ).format(work=work, uuid=root_uuid, size=size_bytes // 1024)
+        f"mke2fs -q -t ext4 -L root -U {root_uuid} -E root_owner=0:0 -d root root.ext4 {size}; "
+        "chmod 666 root.ext4; rm -rf root"
+    )
     helper = [] if os.geteuid() == 0 else ["mmdebstrap", "--unshare-helper"]
     run([*helper, "sh", "-c", script])
 
@@ -248,13 +248,12 @@ def _take_loader(work: Path) -> Loader:
 
 
 def _facts(root: Path) -> dict[str, str]:
-    """What the build knows, read by debugfs from the file system that was made."""
-    release = dict(
-        line.split("=", 1) for line in _debugfs(root, "cat /usr/lib/os-release").splitlines() if "=" in line
-    )
+    """Return what the build knows, read by debugfs from the file system that was made."""
+    release = dict(line.split("=", 1) for line in _debugfs(root, "cat /usr/lib/os-release").splitlines() if "=" in line)
     name, version = release["ID"].strip('"'), release["VERSION_ID"].strip('"')
-    kernels = [entry.split("/")[5] for entry in _debugfs(root, "ls -p /lib/modules/").splitlines() if entry.count("/") > 5]
-    (kernel,) = (entry for entry in kernels if entry not in {".", ".."})
+    # Lines of `ls -p` are /inode/mode/user/group/name/size/.
+    names = [entry.split("/")[5] for entry in _debugfs(root, "ls -p /lib/modules/").splitlines() if entry.startswith("/")]
+    (kernel,) = (entry for entry in names if entry not in {".", ".."})
     return {
         "platform": name.capitalize(),
         "os_version": f"{name.capitalize()} {version}",

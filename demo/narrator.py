@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from cli.answers import evidence_lines
 from cli.output import console, plain, safe
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
-class NotAsTold(Exception):  # noqa: N818 - the story's own word
+
+class NotAsTold(Exception):
     """A step did not go as told."""
 
 

@@ -11,7 +11,10 @@ import shutil
 import struct
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SECTOR_BYTES = 512
 MIB = 1024 * 1024
@@ -47,7 +50,7 @@ def run(command: list[str], *, stdin: str | None = None) -> str:
     Raises:
         subprocess.CalledProcessError: it failed; its standard error is in the exception.
     """
-    done = subprocess.run(command, input=stdin, text=True, capture_output=True, check=False)  # noqa: S603 - fixed tools
+    done = subprocess.run(command, input=stdin, text=True, capture_output=True, check=False)
     if done.returncode != 0:
         raise subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
     return done.stdout
@@ -131,5 +134,5 @@ def copy_disk(source: Path, target: Path) -> None:
 
 
 def missing_tools(names: dict[str, str]) -> list[str]:
-    """Packages that hold the commands of `names` (command → Debian package) that this machine does not have."""
+    """Return the packages of the commands in `names` (command → Debian package) that this machine does not have."""
     return sorted({package for command, package in names.items() if shutil.which(command) is None})

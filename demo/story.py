@@ -78,7 +78,9 @@ class Story:
         cast = self._cast
         self._say.chapter(f"The vendor {cast.vendor} registers a custom image")
         self._say.command(f"image-commons account {cast.vendor} --enterprise")
-        await self._client.state(AccountStated(account_id=cast.vendor, status="active", enterprise_verified=True), key=cast.vendor)
+        await self._client.state(
+            AccountStated(account_id=cast.vendor, status="active", enterprise_verified=True), key=cast.vendor
+        )
         await self._client.state(AccountStated(account_id=cast.user, status="active", enterprise_verified=False), key=cast.user)
         await self._register_image(cast.image_id, cast.vendor, cast.image, "my-image")
         self._say.done(f"{cast.image.name}, {cast.image.stat().st_size / 2**20:.0f} MiB on disk")
@@ -126,7 +128,11 @@ class Story:
         self._say.done("tags: " + ", ".join(f"{TAG_PREFIX}{name}={value}" for name, value in shown.items()))
         facts = self._cast.facts
         if facts:
-            told = {"osVersion": facts["os_version"], "kernelVersion": facts["kernel_version"], "architecture": facts["architecture"]}
+            told = {
+                "osVersion": facts["os_version"],
+                "kernelVersion": facts["kernel_version"],
+                "architecture": facts["architecture"],
+            }
             self._say.expect(told, shown, "tags")
         self._say.expect([], [name for name, value in shown.items() if not value], "tags without a value")
 
@@ -187,8 +193,10 @@ class Story:
         answer = await self._ask(PublishRequested, image_id, asked, timeout_s=CHECK_TIMEOUT_S)
         self._refused(answer, {"ImageCheck.Failed"})
         found = {problem.get("item"): problem for problem in problems_of(answer)}
-        self._say.expect(True, item in found, f"{item} among the items that failed ({sorted(map(str, found))})")
-        self._say.expect(True, bool(found[item].get("evidence")), f"{item} comes with evidence")
+        self._say.expect(
+            [item], [name for name in found if name == item], f"{item} among the items that failed {sorted(map(str, found))}"
+        )
+        self._say.expect([], [name for name in (item,) if not found[name].get("evidence")], "failed items without evidence")
 
     async def _register_image(self, image_id: str, owner: str, file: Path, name: str) -> None:
         cast = self._cast
@@ -272,5 +280,3 @@ class Story:
 def thing(event_type: str) -> str:
     """Return ``image.published`` of ``org.imagecommons.image.published.v1``."""
     return ".".join(event_type.split(".")[2:-1])
-
-

@@ -13,6 +13,7 @@ from cli.client import Client
 from cli.connection import PROJECT, endpoints
 from cli.errors import CommandError
 from demo.cast import Cast
+from demo.deployment import deployment
 from demo.image import BuildError, build, detected_format, with_backing_file
 from demo.narrator import Narrator, NotAsTold
 from demo.story import Story
@@ -49,14 +50,12 @@ def tell(*, image: Path | None, against_running: bool, images_root: str | None, 
 async def _until_told_or_stopped(narrator: Narrator, cast: Cast, scratch: Path, *, against_running: bool) -> None:
     """Tell the story; SIGTERM ends it like Ctrl-C does, so that what was started is stopped."""
     telling = asyncio.current_task()
-    assert telling is not None  # noqa: S101 - a coroutine runs in a task
+    assert telling is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, telling.cancel)
     async with AsyncExitStack() as stack:
         if against_running:
             where = endpoints()
         else:
-            from demo.deployment import deployment
-
             where = await stack.enter_async_context(deployment(narrator, image_roots=cast.folders(), scratch=scratch))
         client = await stack.enter_async_context(Client(where))
         await Story(narrator, client, cast).tell()

@@ -11,7 +11,9 @@ from cli.options import Json, Kafka, Sequence
 
 def command(
     account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.", show_default=False)],
-    enterprise: Annotated[bool, typer.Option("--enterprise/--no-enterprise", help="Whether it is a verified enterprise.")] = False,
+    enterprise: Annotated[
+        bool, typer.Option("--enterprise/--no-enterprise", help="Whether it is a verified enterprise.")
+    ] = False,
     status: Annotated[Literal["active", "closed", "blocked"], typer.Option("--status", help="Its standing.")] = "active",
     display_name: Annotated[str | None, typer.Option("--display-name", help="Its name for people.", show_default=False)] = None,
     sequence: Sequence = None,
@@ -23,7 +25,6 @@ def command(
     Each statement is the whole truth: what is not given falls back to its default.
 
     Examples:
-
       image-commons account acme --enterprise --display-name "ACME Images"
 
       image-commons account user-7

@@ -31,8 +31,8 @@ _LIST = """
     LIMIT $3
 """
 _SHOW = """
-    SELECT id::text, topic, partition, "offset", encode(substring(key FOR 256), 'escape') AS key, source, event_id, type, sequence,
-           reason_code, reason_text, consumer, left(headers::text, 8192) AS headers, substring(value FOR $2) AS value,
+    SELECT id::text, topic, partition, "offset", encode(substring(key FOR 256), 'escape') AS key, source, event_id, type,
+           sequence, reason_code, reason_text, consumer, left(headers::text, 8192) AS headers, substring(value FOR $2) AS value,
            value_size_bytes, value_sha256, recorded_at, created_at
     FROM dead_letters
     WHERE id = $1
@@ -42,7 +42,9 @@ _SHOW = """
 @app.command("list")
 def list_(
     service: Annotated[ServiceOrAll, typer.Option("--service", "-s", help="Whose.")] = "all",
-    topic: Annotated[str | None, typer.Option("--topic", help="Only those that came from this topic.", show_default=False)] = None,
+    topic: Annotated[
+        str | None, typer.Option("--topic", help="Only those that came from this topic.", show_default=False)
+    ] = None,
     reason: Annotated[str | None, typer.Option("--reason", help="Only those with this reason code.", show_default=False)] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=LIMIT_MAX, help="At most so many a service, newest first.")] = 50,
     as_json: Json = False,
@@ -50,7 +52,6 @@ def list_(
     """List dead letters, newest first.
 
     Examples:
-
       image-commons dead-letters list
 
       image-commons dead-letters list --service publisher --topic image-facts --json
@@ -63,14 +64,17 @@ def list_(
         found += [{"service": name, **row} for row in asyncio.run(_fetch(name, _LIST, topic, reason, limit))]
     columns = ("service", "id", "topic", "partition", "offset", "key", "reason_code", "reason_text", "created_at")
     out.document(
-        {"dead_letters": found}, lambda: table(columns, [[row[column] for column in columns] for row in found], title="Dead letters")
+        {"dead_letters": found},
+        lambda: table(columns, [[row[column] for column in columns] for row in found], title="Dead letters"),
     )
 
 
 @app.command("show")
 def show(
     letter: Annotated[UUID, typer.Argument(metavar="ID", help="The id that `list` shows.", show_default=False)],
-    value_bytes: Annotated[int, typer.Option("--bytes", min=0, max=VALUE_BYTES_MAX, help="How much of the value to show.")] = EXCERPT_BYTES,
+    value_bytes: Annotated[
+        int, typer.Option("--bytes", min=0, max=VALUE_BYTES_MAX, help="How much of the value to show.")
+    ] = EXCERPT_BYTES,
     as_json: Json = False,
 ) -> None:
     """Show one dead letter: where it came from, why it is dead, its headers and the beginning of its value.
@@ -78,7 +82,6 @@ def show(
     What is not printable is escaped; the whole value stays in the service's table.
 
     Example:
-
       image-commons dead-letters show 0192f3c1-0000-7000-8000-000000000000
     """
     from cli.output import Output, fields
@@ -89,7 +92,10 @@ def show(
             Output(as_json=as_json).document(document, lambda document=document: fields(document))  # type: ignore[misc]
             return
     raise CommandError(
-        "no such dead letter", where=str(letter), advice="`image-commons dead-letters list` shows the ids", exit_code=ExitCode.REFUSED
+        "no such dead letter",
+        where=str(letter),
+        advice="`image-commons dead-letters list` shows the ids",
+        exit_code=ExitCode.REFUSED,
     )
 
 
@@ -120,7 +126,10 @@ async def _fetch(service: str, statement: str, *arguments: object) -> list[dict[
         return [_json_row(row) for row in await connection.fetch(statement, *arguments)]
     except asyncpg.PostgresError as error:
         raise CommandError(
-            f"the dead letters of {service} cannot be read", where=dsn.rpartition("@")[2], why=str(error), advice="run: image-commons migrate"
+            f"the dead letters of {service} cannot be read",
+            where=dsn.rpartition("@")[2],
+            why=str(error),
+            advice="run: image-commons migrate",
         ) from error
     finally:
         await connection.close()

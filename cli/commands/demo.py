@@ -11,14 +11,20 @@ import typer
 def command(
     image: Annotated[
         Path | None,
-        typer.Option("--image", envvar="IMAGE", exists=True, dir_okay=False, help="Publish this disk image instead.", show_default=False),
+        typer.Option(
+            "--image", envvar="IMAGE", exists=True, dir_okay=False, help="Publish this disk image instead.", show_default=False
+        ),
     ] = None,
     against_running: Annotated[
         bool, typer.Option("--against-running", help="Tell it on the platform the environment names; start nothing.")
     ] = False,
     images_root: Annotated[
         str | None,
-        typer.Option("--images-root", help="With --against-running: the folder under which the checker sees the images.", show_default=False),
+        typer.Option(
+            "--images-root",
+            help="With --against-running: the folder under which the checker sees the images.",
+            show_default=False,
+        ),
     ] = None,
     images_folder: Annotated[
         Path | None,
@@ -31,7 +37,6 @@ def command(
     step, and leaves nothing running. Exit code 1 if a step is not as told.
 
     Examples:
-
       image-commons demo
 
       IMAGE=~/my.qcow2 image-commons demo

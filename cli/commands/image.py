@@ -21,16 +21,31 @@ Status = Literal["Creating", "Waiting", "Available", "UnAvailable", "CreateFaile
 Image = Annotated[str, typer.Argument(metavar="IMAGE", help="The image's id.", show_default=False)]
 File = Annotated[
     Path | None,
-    typer.Option("--file", "-f", exists=True, dir_okay=False, readable=True, help="The disk image, where the checker sees it.", show_default=False),
+    typer.Option(
+        "--file",
+        "-f",
+        exists=True,
+        dir_okay=False,
+        readable=True,
+        help="The disk image, where the checker sees it.",
+        show_default=False,
+    ),
 ]
 Name = Annotated[str | None, typer.Option("--name", help="Its name.", show_default=False)]
 Description = Annotated[str | None, typer.Option("--description", "-d", help="One line about it.", show_default=False)]
 Family = Annotated[str | None, typer.Option("--family", help="Line of images it belongs to.", show_default=False)]
 Location = Annotated[
-    str | None, typer.Option("--location", help="Its URI, where it is not a file of this machine; with --content-version.", show_default=False)
+    str | None,
+    typer.Option(
+        "--location", help="Its URI, where it is not a file of this machine; with --content-version.", show_default=False
+    ),
 ]
-ContentVersion = Annotated[str | None, typer.Option("--content-version", help="ETag of the content at --location.", show_default=False)]
-Encrypted = Annotated[bool | None, typer.Option("--encrypted/--not-encrypted", help="Whether it is declared encrypted.", show_default=False)]
+ContentVersion = Annotated[
+    str | None, typer.Option("--content-version", help="ETag of the content at --location.", show_default=False)
+]
+Encrypted = Annotated[
+    bool | None, typer.Option("--encrypted/--not-encrypted", help="Whether it is declared encrypted.", show_default=False)
+]
 
 
 @app.command("register")
@@ -45,7 +60,9 @@ def register(
     content_version: ContentVersion = None,
     encrypted: Encrypted = None,
     status: Annotated[Status, typer.Option("--status", help="Its state.")] = "Available",
-    shared_with: Annotated[list[str] | None, typer.Option("--shared-with", help="Account with a share from before.", show_default=False)] = None,
+    shared_with: Annotated[
+        list[str] | None, typer.Option("--shared-with", help="Account with a share from before.", show_default=False)
+    ] = None,
     region: Region = DEFAULT_REGION,
     sequence: Sequence = None,
     kafka: Kafka = None,
@@ -57,7 +74,6 @@ def register(
     (IMAGE_COMMONS_CHECKER_ROOTS of the checker).
 
     Example:
-
       image-commons image register img-1 --owner acme --file debian.qcow2 --name debian12
     """
     from shared.contracts.facts import ImageRegistered
@@ -98,7 +114,6 @@ def change(
     """Change an image: what is not given stays as the last fact about it says, which is read from the topic.
 
     Example:
-
       image-commons image change img-1 --status Deprecated
     """
     from shared.contracts.facts import ImageChanged
@@ -120,7 +135,6 @@ def delete(image: Image, sequence: Sequence = None, kafka: Kafka = None, as_json
     """Delete an image. Deleted is final: the id is never used again.
 
     Example:
-
       image-commons image delete img-1
     """
     from shared.contracts.facts import ImageDeleted
@@ -166,7 +180,10 @@ def _last_fact(image: str, kafka: str | None) -> dict[str, Any]:
     fact = asyncio.run(_newest(image, kafka))
     if fact is None:
         raise CommandError(
-            "no fact about this image", where=image, advice="register it first: image-commons image register", exit_code=ExitCode.REFUSED
+            "no fact about this image",
+            where=image,
+            advice="register it first: image-commons image register",
+            exit_code=ExitCode.REFUSED,
         )
     data: dict[str, Any] = fact.model_dump(mode="json", exclude_none=True)
     data.pop("shared_with", None)  # allowed at first registration only

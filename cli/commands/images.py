@@ -21,7 +21,6 @@ def command(
     """List the images an account sees in a region (its own, shared with it, community images), or show one.
 
     Examples:
-
       image-commons images -a user-7
 
       image-commons images -a user-7 img-1 --json

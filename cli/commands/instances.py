@@ -18,9 +18,14 @@ def launch(
     instance: Annotated[
         str | None, typer.Option("--instance", "-i", help="Id of the new instance; a fresh one by default.", show_default=False)
     ] = None,
-    instance_type: Annotated[str | None, typer.Option("--type", help="Instance type, kept in the books.", show_default=False)] = None,
+    instance_type: Annotated[
+        str | None, typer.Option("--type", help="Instance type, kept in the books.", show_default=False)
+    ] = None,
     seen_sequence: Annotated[
-        int | None, typer.Option("--seen-sequence", min=1, help="Wait until the launcher knows the image as new as that.", show_default=False)
+        int | None,
+        typer.Option(
+            "--seen-sequence", min=1, help="Wait until the launcher knows the image as new as that.", show_default=False
+        ),
     ] = None,
     region: Region = DEFAULT_REGION,
     dry_run: DryRun = False,
@@ -32,7 +37,6 @@ def launch(
     """Create an instance from an image the account sees: its own, one shared with it, or a community image.
 
     Examples:
-
       image-commons launch img-1 -a user-7
 
       image-commons launch img-1 -a user-7 --instance i-42 --json
@@ -71,7 +75,6 @@ def reinit(
     with the account; the refusal names the way out.
 
     Example:
-
       image-commons reinit i-42 -a user-7
     """
     from cli.answers import ask
@@ -96,7 +99,6 @@ def replace_os(
     """Give an instance's system disk another image.
 
     Example:
-
       image-commons replace-os i-42 -a user-7 --image img-2
     """
     from cli.answers import ask
@@ -111,7 +113,8 @@ def release(
     instance: Instance,
     account: Account,
     reason: Annotated[
-        Literal["creation_failed"] | None, typer.Option("--reason", help="From the compute service: it could not create it.", show_default=False)
+        Literal["creation_failed"] | None,
+        typer.Option("--reason", help="From the compute service: it could not create it.", show_default=False),
     ] = None,
     region: Region = DEFAULT_REGION,
     dry_run: DryRun = False,
@@ -123,7 +126,6 @@ def release(
     """Release an instance.
 
     Example:
-
       image-commons release i-42 -a user-7
     """
     from cli.answers import ask
@@ -144,7 +146,6 @@ def instances(
     """List an account's instances, or show one: which image its system disk came from, and by what right.
 
     Example:
-
       image-commons instances -a user-7
     """
     from cli.connection import endpoints
@@ -157,8 +158,13 @@ def instances(
         out.document(document, lambda: fields(document))
         return
     document = query(found, "launcher", "/instances", {"account_id": account, "region": region, "limit": limit})
-    rows = [(row["instance_id"], row["state"], row["system_disk"]["image_id"], row["system_disk"]["basis"]) for row in document["instances"]]
-    out.document(document, lambda: table(("instance", "state", "image", "basis"), rows, title=f"Instances of {account} in {region}"))
+    rows = [
+        (row["instance_id"], row["state"], row["system_disk"]["image_id"], row["system_disk"]["basis"])
+        for row in document["instances"]
+    ]
+    out.document(
+        document, lambda: table(("instance", "state", "image", "basis"), rows, title=f"Instances of {account} in {region}")
+    )
 
 
 def _about(instance: str, account: str, region: str, **data: Any) -> dict[str, Any]:

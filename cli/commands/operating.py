@@ -24,7 +24,6 @@ def permit(
     """Grant an account the permission to publish.
 
     Example:
-
       image-commons permit acme --ticket T-1001
     """
     from cli.answers import ask
@@ -47,7 +46,6 @@ def take_down(
     """Take a community image down; it cannot be published again until that is lifted. Ends a check on its way, too.
 
     Example:
-
       image-commons take-down img-1 --reason "ships a known default password"
     """
     from cli.answers import ask
@@ -70,7 +68,6 @@ def take_down_lift(
     """Allow a taken-down image to be published again. It does not become visible by this.
 
     Example:
-
       image-commons take-down-lift img-1
     """
     from cli.answers import ask

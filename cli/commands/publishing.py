@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import DEFAULT_CHECK_TIMEOUT_S, DEFAULT_REGION, DEFAULT_TIMEOUT_S, Account, ClientToken, DryRun, Json, Kafka, Region, Timeout
+from cli.options import (
+    DEFAULT_CHECK_TIMEOUT_S,
+    DEFAULT_REGION,
+    DEFAULT_TIMEOUT_S,
+    Account,
+    ClientToken,
+    DryRun,
+    Json,
+    Kafka,
+    Region,
+    Timeout,
+)
 
 if TYPE_CHECKING:
     from cli.client import Progress
@@ -18,9 +29,12 @@ Image = Annotated[str, typer.Argument(metavar="IMAGE", help="The image's id.", s
 def publish(
     image: Image,
     account: Account,
-    name: Annotated[str | None, typer.Option("--name", help="Name others see; the image's own by default.", show_default=False)] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name others see; the image's own by default.", show_default=False)
+    ] = None,
     description: Annotated[
-        str | None, typer.Option("--description", "-d", help="One line others see; the image's own by default.", show_default=False)
+        str | None,
+        typer.Option("--description", "-d", help="One line others see; the image's own by default.", show_default=False),
     ] = None,
     family: Annotated[str | None, typer.Option("--family", help="Line of images it belongs to.", show_default=False)] = None,
     region: Region = DEFAULT_REGION,
@@ -36,7 +50,6 @@ def publish(
     what it met and what to do.
 
     Examples:
-
       image-commons publish img-1 -a acme --name debian12_kernel6.1_x86_64_20260101 -d "Debian 12, small"
 
       image-commons publish img-1 -a acme --dry-run
@@ -66,7 +79,6 @@ def unpublish(
     the image is still being checked, this withdraws it.
 
     Example:
-
       image-commons unpublish img-1 -a acme
     """
     from cli.answers import ask

@@ -16,7 +16,9 @@ ServiceName = Literal["publisher", "checker", "catalog", "launcher", "all"]
 
 
 def command(
-    service: Annotated[ServiceName, typer.Argument(help="Which service; `all` runs the four as child processes.", show_default=False)],
+    service: Annotated[
+        ServiceName, typer.Argument(help="Which service; `all` runs the four as child processes.", show_default=False)
+    ],
 ) -> None:
     """Run a service until SIGTERM or Ctrl-C, then let it finish what it has begun.
 
@@ -24,7 +26,6 @@ def command(
     stack is used. `all` ends, with exit code 1, as soon as one of the four ends.
 
     Examples:
-
       image-commons stack up && image-commons run all
 
       image-commons run checker
@@ -70,4 +71,6 @@ async def _run_all() -> None:
         await services.stop()
     if ended and not stopping.is_set():
         name, code = ended[0]
-        raise CommandError(f"{name} ended by itself with exit code {code}; the others were stopped", advice="its last log lines are above")
+        raise CommandError(
+            f"{name} ended by itself with exit code {code}; the others were stopped", advice="its last log lines are above"
+        )

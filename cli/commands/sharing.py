@@ -26,7 +26,6 @@ def share(
     """Share a custom image with one account (50 at most). Refused while it is a community image.
 
     Example:
-
       image-commons share img-1 --with partner -a acme
     """
     from cli.answers import ask
@@ -51,7 +50,6 @@ def unshare(
     """Take a share back; always allowed, for a community image too.
 
     Example:
-
       image-commons unshare img-1 --with partner -a acme
     """
     from cli.answers import ask

@@ -36,7 +36,7 @@ def test_disk_boots_by_bios_and_by_uefi(images: DemoImages) -> None:
 
 def test_facts_are_those_of_the_file_system(images: DemoImages) -> None:
     assert set(images.facts) == {"platform", "os_version", "kernel_version", "architecture", "boot_mode"}
-    assert "VERSION_ID=\"12\"" in _cat(images.raw, "/usr/lib/os-release")
+    assert 'VERSION_ID="12"' in _cat(images.raw, "/usr/lib/os-release")
     assert images.facts["os_version"] == "Debian 12"
     assert f"/boot/vmlinuz-{images.facts['kernel_version']} " in _cat(images.raw, "/boot/grub/grub.cfg")
 
@@ -92,7 +92,7 @@ def test_failed_tool_leaves_no_half_image(tmp_path: Path, monkeypatch: pytest.Mo
     broken.write_text("#!/bin/sh\necho no route to the mirror >&2\nexit 7\n")
     broken.chmod(0o755)
     monkeypatch.setenv("PATH", str(tools), prepend=":")
-    with pytest.raises(BuildError, match="exit code 7(?s:.*)no route to the mirror"):
+    with pytest.raises(BuildError, match=r"exit code 7(?s:.*)no route to the mirror"):
         build(tmp_path / "cache")
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["build.lock"]
 

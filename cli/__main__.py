@@ -1,0 +1,5 @@
+"""``python -m cli`` is ``image-commons``."""
+
+from cli.main import main
+
+main()
