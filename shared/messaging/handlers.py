@@ -37,9 +37,13 @@ class EachHandler:
     """A batch handler that gives each event to the handler of its data's class, and collects those that ask to be parked."""
 
     handlers: Mapping[type[BaseModel], EventHandler]
+    before: BatchHandler | None = None
+    """Called with the whole batch before its first event: takes the locks of all of them in one order. Writes nothing."""
 
     async def __call__(self, tx: Transaction, events: Sequence[Event[Any]]) -> None:
         """Apply `events` one by one; raises what a handler raises, `Park` included where parking is not possible."""
+        if self.before is not None:
+            await self.before(tx, events)
         for event in events:
             await self.one(tx, event)
 
@@ -59,6 +63,6 @@ class EachHandler:
             raise
 
 
-def each(handlers: Mapping[type[BaseModel], EventHandler]) -> EachHandler:
-    """Return a batch handler that dispatches each event by the class of its data."""
-    return EachHandler(handlers)
+def each(handlers: Mapping[type[BaseModel], EventHandler], *, before: BatchHandler | None = None) -> EachHandler:
+    """Return a batch handler that dispatches each event by the class of its data, `before` having seen the whole batch."""
+    return EachHandler(handlers, before)

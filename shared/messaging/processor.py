@@ -141,6 +141,8 @@ class Processor:
             await handler(tx, [reading.event for reading in readings if reading.event is not None])
             return 0
         waiting = await keys_with_parked(tx, self.topic, readings)
+        if handler.before is not None:
+            await handler.before(tx, [reading.event for reading in readings if reading.event is not None])
         parked = 0
         for reading in readings:
             if reading.event is None:

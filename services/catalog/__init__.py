@@ -1,0 +1,1 @@
+"""The regional read model: who sees which image where. Consumes image events, answers queries over HTTP."""

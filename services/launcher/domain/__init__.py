@@ -1,0 +1,1 @@
+"""Rules of the launcher: pure, no I/O."""

@@ -1,0 +1,1 @@
+"""What the launcher does with events and requests."""

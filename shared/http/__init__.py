@@ -1,0 +1,1 @@
+"""What every service's read-only HTTP queries have in common."""
