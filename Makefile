@@ -1,0 +1,41 @@
+# `make help` lists the verbs.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down test lint test-crash test-compose bench check compose-init lock clean
+PYTHON := .venv/bin/python
+N ?=
+IMAGE ?=
+
+help: ## Show this
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Try it
+demo: setup ## Publish a real image over a real Kafka and PostgreSQL, and tell the story (IMAGE=path takes yours)
+	@$(PYTHON) -m cli demo $(if $(IMAGE),--image $(IMAGE))
+up: setup ## Start a local stack (Kafka and PostgreSQL) in the background
+	@$(PYTHON) -m cli stack up
+down: ## Stop it, leaving nothing
+	@$(PYTHON) -m cli stack down
+check: setup ## Inspect a disk image: make check IMAGE=disk.qcow2
+	@$(PYTHON) -m cli check $(IMAGE)
+
+##@ Work on it
+setup: ## Install what is missing (the others call it)
+	@scripts/setup
+test: setup lint ## Lint, types, import rules and the default test suite
+	@$(PYTHON) -m pytest
+lint: setup ## Only the static part of `make test`
+	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy && .venv/bin/lint-imports
+test-crash: setup ## Kill everything at every named point (N=20: more random kills)
+	@$(PYTHON) -m pytest --timeout 1800 -p no:randomly tests/crash $(if $(N),--random-kills $(N))
+bench: setup ## Measure, and write docs/performance.md
+	@$(PYTHON) -m benchmarks
+
+##@ Run it for others
+compose-init: ## Write strong secrets for docker compose, once
+	@scripts/compose-init
+test-compose: setup ## Build and run docker-compose.yml, tell the demo's story against it, take it down
+	@scripts/test-compose
+lock: ## Pin requirements/*.txt anew from requirements/*.in (needs uv)
+	@cd requirements && for file in inspector runtime dev; do uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url $$file.in -o $$file.txt; done
+clean: down ## Remove what was built here, caches too
+	@rm -rf .venv .cache .stack
