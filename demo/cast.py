@@ -116,14 +116,12 @@ class Cast:
     def copied_to(self, folder: Path) -> Self:
         """Return the same cast with its images copied into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
-        copies = {}
-        for field in ("image", "with_backing_file", "broken_fstab"):
-            source: Path = getattr(self, field)
-            copies[field] = folder / source.name
-            if source.resolve() != copies[field].resolve():
-                copy_disk(source, copies[field])
-                copies[field].chmod(0o644)
-        return replace(self, **copies)
+        return replace(
+            self,
+            image=_copied(self.image, folder),
+            with_backing_file=_copied(self.with_backing_file, folder),
+            broken_fstab=_copied(self.broken_fstab, folder),
+        )
 
     def location(self, file: Path) -> str:
         """Return the URI under which the checker finds `file`."""
@@ -138,3 +136,12 @@ class Cast:
             return str(file.relative_to(Path.cwd()))
         except ValueError:
             return str(file)
+
+
+def _copied(source: Path, folder: Path) -> Path:
+    """Return a copy of `source` in `folder`, made unless it is there already; everybody may read it."""
+    target = folder / source.name
+    if source.resolve() != target.resolve():
+        copy_disk(source, target)
+        target.chmod(0o644)
+    return target

@@ -86,7 +86,17 @@ def build(cache: Path, say: Callable[[str], None] = print) -> DemoImages:
                 tail = (error.stderr or "").strip()[-2000:]
                 message = f"{error.cmd[0]} failed with exit code {error.returncode} while building {folder}:\n{tail}"
                 raise BuildError(message) from error
+        _link(cache, folder)
     return _images(folder, json.loads((folder / "facts.json").read_text()))
+
+
+def _link(cache: Path, folder: Path) -> None:
+    """Give the images names that do not change with the recipe: `debian.qcow2` and `debian.raw` in the cache folder."""
+    for name in ("debian.qcow2", "debian.raw"):
+        link = cache / name
+        if not link.is_symlink() or link.readlink() != Path(folder.name) / name:
+            link.unlink(missing_ok=True)
+            link.symlink_to(Path(folder.name) / name)
 
 
 def with_backing_file(image: Path, image_format: str, target: Path) -> Path:

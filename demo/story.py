@@ -193,9 +193,8 @@ class Story:
         answer = await self._ask(PublishRequested, image_id, asked, timeout_s=CHECK_TIMEOUT_S)
         self._refused(answer, {"ImageCheck.Failed"})
         found = {problem.get("item"): problem for problem in problems_of(answer)}
-        self._say.expect(
-            [item], [name for name in found if name == item], f"{item} among the items that failed {sorted(map(str, found))}"
-        )
+        failed = sorted(map(str, found))
+        self._say.expect([item], [name for name in found if name == item], f"{item} among the items that failed {failed}")
         self._say.expect([], [name for name in (item,) if not found[name].get("evidence")], "failed items without evidence")
 
     async def _register_image(self, image_id: str, owner: str, file: Path, name: str) -> None:

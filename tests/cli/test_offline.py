@@ -1,0 +1,129 @@
+"""What the command line does without any platform: help, usage errors, unreachable addresses, safe output."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cli.main import COMMANDS
+from cli.output import safe
+
+PROJECT = Path(__file__).resolve().parents[2]
+CLOSED_PORT = "127.0.0.1:1"
+
+
+def run_cli(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cli", *arguments],
+        cwd=PROJECT, env={**os.environ, "COLUMNS": "120", **environment}, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in COMMANDS])
+def test_every_command_has_help(name: str) -> None:
+    done = run_cli(name, "--help")
+    assert done.returncode == 0, done.stderr
+    assert "Usage:" in done.stdout
+
+
+def test_help_names_every_command_and_loads_none() -> None:
+    code = "import sys; sys.argv = ['x', '--help']\nfrom cli.main import main\ntry: main()\nexcept SystemExit: pass\n"
+    code += "print([m for m in sys.modules if m in {'aiokafka', 'asyncpg', 'pydantic', 'faststream'} or m.startswith('cli.commands')])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert done.stdout.rstrip().endswith("[]")
+    for entry in COMMANDS:
+        assert entry.name in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("no-such-command",),
+        ("publish",),
+        ("publish", "img-1", "-a", "acme", "--timeout", "never"),
+        ("publish", "bad id", "-a", "acme"),
+        ("share", "img-1", "--with", "x" * 65, "-a", "acme"),
+        ("image", "register", "img-1", "--owner", "acme"),
+        ("image", "register", "img-1", "--owner", "acme", "--location", "file:///x"),
+        ("image", "register", "img-1", "--owner", "acme", "--file", "/no/such/file"),
+        ("run", "everything"),
+        ("dead-letters", "list", "--limit", "0"),
+        ("dead-letters", "show", "not-an-id"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_says_why(arguments: tuple[str, ...]) -> None:
+    done = run_cli(*arguments, KAFKA_BOOTSTRAP_SERVERS=CLOSED_PORT)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.strip()
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("publish", "img-1", "-a", "acme"),
+        ("permit", "acme", "--ticket", "T-1"),
+        ("account", "acme"),
+        ("launch", "img-1", "-a", "zoe"),
+        ("image", "change", "img-1", "--status", "Deprecated"),
+    ],
+)
+def test_unreachable_broker_is_named_with_what_to_do(arguments: tuple[str, ...]) -> None:
+    done = run_cli(*arguments, "--kafka", CLOSED_PORT)
+    assert done.returncode == 1
+    assert f"where: {CLOSED_PORT} (from --kafka)" in done.stderr
+    assert "image-commons stack up" in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(("service", "arguments"), [("catalog", ("images",)), ("publisher", ("publications",)), ("launcher", ("instances",))])
+def test_unreachable_service_is_named_with_what_to_do(service: str, arguments: tuple[str, ...]) -> None:
+    done = run_cli(*arguments, "-a", "acme", **{f"IMAGE_COMMONS_{service.upper()}_URL": f"http://{CLOSED_PORT}"})
+    assert done.returncode == 1
+    assert f"{service} does not answer" in done.stderr
+    assert f"IMAGE_COMMONS_{service.upper()}_URL" in done.stderr
+
+
+def test_address_of_a_service_must_be_http() -> None:
+    done = run_cli("images", "-a", "acme", IMAGE_COMMONS_CATALOG_URL="file:///etc/passwd")
+    assert done.returncode == 2
+    assert "root:" not in done.stdout + done.stderr
+
+
+def test_unreachable_database_is_named_with_what_to_do() -> None:
+    done = run_cli("dead-letters", "list", POSTGRES_DSN=f"postgresql://admin:secret@{CLOSED_PORT}/postgres")
+    assert done.returncode == 1
+    assert CLOSED_PORT in done.stderr
+    assert "secret" not in done.stderr
+
+
+def test_probe_tells_what_is_not_ready() -> None:
+    done = run_cli("probe", f"http://{CLOSED_PORT}/health/ready")
+    assert done.returncode == 1
+    assert "not ready" in done.stderr
+
+
+def test_service_with_bad_settings_says_which() -> None:
+    done = run_cli("run", "catalog", IMAGE_COMMONS_HTTP_PORT="many")
+    assert done.returncode == 1
+    assert "IMAGE_COMMONS_HTTP_PORT" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@given(st.text())
+def test_shown_text_holds_nothing_a_terminal_acts_on(text: str) -> None:
+    shown = safe(text)
+    assert not any(ord(character) < 32 or 0x7F <= ord(character) < 0xA0 for character in shown)
+    assert len(shown) <= 400 * 6
+
+
+def test_escape_sequences_and_overrides_are_shown_not_obeyed() -> None:
+    assert safe("\x1b[2Jname\u202egnp") == "\\u001b[2Jname\\u202egnp"
+    assert json.loads(json.dumps(safe("a\nb"))) == "a\\u000ab"
