@@ -2,47 +2,75 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
+import secrets
+import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from cli.connection import DEFAULT_TOPIC_PREFIX, Endpoints
+from cli.connection import PASSWORD_VARIABLE, PROJECT, Endpoints
+from cli.errors import CommandError
 from cli.processes import SERVICES, Services
 from cli.readiness import free_ports, wait_until_ready
+from stack.local import LocalStack, StackError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
+    from demo.narrator import Narrator
+
 READY_TIMEOUT_S = 60.0
+JOB_TIMEOUT_S = 120.0
+
+
+@asynccontextmanager
+async def deployment(narrator: Narrator, *, image_roots: Sequence[Path], scratch: Path) -> AsyncIterator[Endpoints]:
+    """Run a local stack of its own with topics and tables, and the four services; all gone on leaving.
+
+    Args:
+        narrator: says what is started.
+        image_roots: folders the checker may read images from.
+        scratch: folder for data and logs.
+
+    Raises:
+        CommandError: something cannot start here.
+    """
+    narrator.chapter("A real Kafka and PostgreSQL, and the four services, each a process")
+    try:
+        async with LocalStack(scratch / "stack", fast=True, keep=False) as stack:
+            environment = {**stack.environment(), PASSWORD_VARIABLE: secrets.token_hex(16)}
+            await asyncio.gather(_job("topics", "apply", environment=environment), _job("migrate", environment=environment))
+            narrator.done(f"Kafka at {stack.kafka_bootstrap_servers}, topics made, databases migrated")
+            async with services_running(environment, image_roots=image_roots, logs=scratch) as (endpoints, _):
+                narrator.done(", ".join(f"{name} ready" for name in SERVICES))
+                yield endpoints
+    except StackError as error:
+        raise CommandError("the local stack cannot start", why=str(error)) from error
 
 
 @asynccontextmanager
 async def services_running(
-    kafka: str, postgres_dsn: str, *, image_roots: Sequence[Path], logs: Path, topic_prefix: str = DEFAULT_TOPIC_PREFIX
+    environment: Mapping[str, str], *, image_roots: Sequence[Path], logs: Path
 ) -> AsyncIterator[tuple[Endpoints, Services]]:
     """Run the four services against a broker and a database that have their topics and tables; stop them on leaving.
 
     Args:
-        kafka: the broker's address.
-        postgres_dsn: the database's, as its administrator.
+        environment: names the broker and the database, as the services read it.
         image_roots: folders the checker may read images from.
         logs: folder for the services' logs.
-        topic_prefix: prefix of the topics.
 
     Raises:
         CommandError: a service did not become ready.
     """
     ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
-    endpoints = Endpoints(
-        kafka=kafka,
-        postgres_dsn=postgres_dsn,
-        topic_prefix=topic_prefix,
-        found="this deployment",
-        urls={name: f"http://127.0.0.1:{port}" for name, port in ports.items()},
-    )
+    urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
+    endpoints = Endpoints.of(environment, found="this deployment", urls=urls)
     services = Services(
-        environment={**endpoints.environment(), "IMAGE_COMMONS_IMAGE_ROOTS": ":".join(map(str, image_roots))},
-        per_service={name: {"IMAGE_COMMONS_HTTP_PORT": str(port)} for name, port in ports.items()},
+        environment={**environment, **endpoints.environment()},
+        per_service={name: {"IMAGE_COMMONS_HTTP_PORT": str(port), **_roots(image_roots)} for name, port in ports.items()},
         logs=logs,
     )
     try:
@@ -51,3 +79,34 @@ async def services_running(
         yield endpoints, services
     finally:
         await services.stop()
+
+
+async def _job(*arguments: str, environment: Mapping[str, str]) -> None:
+    """Run a one-shot job of the command line.
+
+    Raises:
+        CommandError: it failed; with what it said.
+    """
+    job = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "cli", *arguments),
+        cwd=PROJECT,
+        env={**os.environ, **environment},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        _, said = await asyncio.wait_for(job.communicate(), JOB_TIMEOUT_S)
+    finally:
+        if job.returncode is None:
+            job.kill()
+            await job.wait()
+    if job.returncode != 0:
+        raise CommandError(
+            f"image-commons {' '.join(arguments)} failed with exit code {job.returncode}", why=said.decode(errors="replace")
+        )
+
+
+def _roots(folders: Sequence[Path]) -> dict[str, str]:
+    return {"IMAGE_COMMONS_CHECKER_IMAGE_ROOTS": json.dumps([str(folder) for folder in folders])}

@@ -111,7 +111,10 @@ async def _fetch(service: str, statement: str, *arguments: object) -> list[dict[
     from shared.settings import CommonSettings
 
     found = endpoints()
-    settings = CommonSettings.model_validate({"kafka_bootstrap_servers": found.kafka, "postgres_dsn": found.postgres_dsn})
+    known = {"kafka_bootstrap_servers": found.kafka, "postgres_dsn": found.postgres_dsn}
+    if found.password is not None:
+        known["database_password"] = found.password
+    settings = CommonSettings.model_validate(known)
     dsn = settings.service_dsn(service)
     try:
         connection = await asyncpg.connect(dsn, timeout=10, command_timeout=10)

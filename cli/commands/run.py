@@ -7,6 +7,7 @@ import importlib
 import os
 import signal
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import typer
 
@@ -53,9 +54,14 @@ def _run_one(service: str) -> None:
 
 
 async def _run_all() -> None:
+    from cli.connection import endpoints
     from cli.processes import Services
 
-    services = Services(environment={})
+    # Each on the port at which the others look for it, whatever IMAGE_COMMONS_HTTP_PORT says to one of them.
+    ports = {name: urlsplit(url).port for name, url in endpoints().urls.items()}
+    services = Services(
+        environment={}, per_service={name: {"IMAGE_COMMONS_HTTP_PORT": str(port)} for name, port in ports.items() if port}
+    )
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

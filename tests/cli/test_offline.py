@@ -83,7 +83,9 @@ def test_unreachable_broker_is_named_with_what_to_do(arguments: tuple[str, ...])
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize(("service", "arguments"), [("catalog", ("images",)), ("publisher", ("publications",)), ("launcher", ("instances",))])
+@pytest.mark.parametrize(
+    ("service", "arguments"), [("catalog", ("images",)), ("publisher", ("publications",)), ("launcher", ("instances",))]
+)
 def test_unreachable_service_is_named_with_what_to_do(service: str, arguments: tuple[str, ...]) -> None:
     done = run_cli(*arguments, "-a", "acme", **{f"IMAGE_COMMONS_{service.upper()}_URL": f"http://{CLOSED_PORT}"})
     assert done.returncode == 1
