@@ -1,8 +1,9 @@
 """Settings that every service has; each reads the environment (prefix `IMAGE_COMMONS_`) once, at start."""
 
+import hmac
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -33,6 +34,7 @@ class CommonSettings(BaseSettings):
         validation_alias=AliasChoices("POSTGRES_DSN", "IMAGE_COMMONS_POSTGRES_DSN"),
         description="PostgreSQL as the administrator sees it; a service takes host and port from it, never its user.",
     )
+    postgres_password_file: Path | None = Field(default=None, description="File that holds the administrator's password.")
     database_prefix: str = Field(
         default="image_commons_", pattern=r"^[a-z][a-z0-9_]{0,40}$", description="Before each service's database and role."
     )
@@ -68,24 +70,45 @@ class CommonSettings(BaseSettings):
             raise SettingsError(message) from error
 
     def service_dsn(self, service: str) -> str:
-        """Return the DSN of `service`'s own database and role; raises `SettingsError` if the password file cannot be read."""
-        parts = urlsplit(self.postgres_dsn.get_secret_value())
-        host = parts.netloc.rpartition("@")[2]
-        name = f"{self.database_prefix}{service}"
-        password = self._password()
+        """Return the DSN of `service`'s own database and role; raises `SettingsError` if a password file cannot be read."""
+        name, password = f"{self.database_prefix}{service}", self.role_password(service)
         user = quote(name, safe="") if password is None else f"{quote(name, safe='')}:{quote(password, safe='')}"
-        return urlunsplit((parts.scheme, f"{user}@{host}", f"/{name}", parts.query, ""))
+        parts = urlsplit(self.postgres_dsn.get_secret_value())
+        return urlunsplit((parts.scheme, f"{user}@{parts.netloc.rpartition('@')[2]}", f"/{name}", parts.query, ""))
 
-    def _password(self) -> str | None:
+    def admin_dsn(self) -> str:
+        """Return the administrator's DSN, with the password of the file if one is named; raises `SettingsError`."""
+        dsn = self.postgres_dsn.get_secret_value()
+        if self.postgres_password_file is None:
+            return dsn
+        password = _read_secret("POSTGRES_PASSWORD_FILE", self.postgres_password_file)
+        parts = urlsplit(dsn)
+        user = parts.netloc.rpartition("@")[0].partition(":")[0] or "postgres"
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit((parts.scheme, f"{user}:{quote(password, safe='')}@{host}", parts.path, parts.query, ""))
+
+    def role_password(self, service: str) -> str | None:
+        """Return the password of `service`'s role; raises `SettingsError` if its file cannot be read.
+
+        Where none is set it is derived from the administrator's, so that a local stack needs one secret; a server that asks
+        nobody for a password needs none.
+        """
         if self.database_password is not None:
             return self.database_password.get_secret_value()
-        if self.database_password_file is None:
+        if self.database_password_file is not None:
+            return _read_secret("DATABASE_PASSWORD_FILE", self.database_password_file)
+        admin = urlsplit(self.postgres_dsn.get_secret_value()).password
+        if admin is None:
             return None
-        try:
-            return self.database_password_file.read_text().strip()
-        except OSError as error:
-            message = f"{ENVIRONMENT_PREFIX}DATABASE_PASSWORD_FILE: {error.strerror}: {self.database_password_file}"
-            raise SettingsError(message) from error
+        return hmac.new(unquote(admin).encode(), f"image-commons/{self.database_prefix}{service}".encode(), "sha256").hexdigest()
+
+
+def _read_secret(name: str, path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{ENVIRONMENT_PREFIX}{name}: {error}: {path}"
+        raise SettingsError(message) from error
 
 
 def _variable(settings: type[CommonSettings], location: tuple[int | str, ...]) -> str:
