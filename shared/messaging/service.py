@@ -162,28 +162,36 @@ class Service:
         self.health.needs |= {"database": self._database_need, "broker": self._broker_need, "backlog": self._backlog_need}
 
     async def _subscribe(self, broker: KafkaBroker) -> None:
-        """Start reading, waiting for a broker that is still on its way."""
-        for wish in self.consumes:
-            subscription = self._subscriptions[wish.topic]
-            subscriber = subscribe(
-                broker,
-                subscription,
-                group_prefix=f"{self.settings.topic_prefix}{self.name}.",
-                records_max=wish.batch_records_max or self.settings.batch_records_max,
-            )
-            await self._start_when_possible(broker, subscriber, subscription)
+        """Start reading, waiting for a broker or topics still on their way, or for the order to stop."""
+        topics = {wish.topic: wish.batch_records_max or self.settings.batch_records_max for wish in self.consumes}
+        subscriptions = [self._subscriptions[topic] for topic in topics]
+        subscribers = await subscribe(
+            broker, subscriptions, group_prefix=f"{self.settings.topic_prefix}{self.name}.", records_max=topics
+        )
+        starting = asyncio.gather(
+            *(self._start_when_possible(*pair) for pair in zip(subscribers, subscriptions, strict=True))
+        )
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not starting.done():
+            starting.cancel()
+        with suppress(asyncio.CancelledError):
+            await starting
 
-    async def _start_when_possible(
-        self, broker: KafkaBroker, subscriber: BatchSubscriber, subscription: Subscription
-    ) -> None:
+    async def _start_when_possible(self, subscriber: BatchSubscriber, subscription: Subscription) -> None:
         pause_s = _RETRY_FIRST_S
-        while not self._stopping.is_set():
+        while True:
             try:
-                await start_subscriber(broker, subscriber, subscription)
+                await start_subscriber(subscriber, subscription)
             except (OSError, TimeoutError, KafkaError) as error:
-                await logger.awarning("broker_awaited", error=repr(error), address=self.settings.kafka_bootstrap_servers)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), pause_s)
+                await logger.awarning(
+                    "broker_awaited",
+                    topic=subscription.full_topic,
+                    error=repr(error),
+                    address=self.settings.kafka_bootstrap_servers,
+                )
+                await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _RETRY_MAX_S)
             else:
                 return
@@ -271,10 +279,10 @@ class Service:
         return None
 
     async def _broker_need(self) -> str | None:
+        waiting = [subscription.full_topic for subscription in self._subscriptions.values() if not subscription.started]
+        if waiting:
+            return f"not reading yet, broker or topic not found: {', '.join(sorted(waiting))}"
         for topic, subscription in self._subscriptions.items():
-            consumer = subscription.consumer
-            if consumer is None:
-                return f"not yet subscribed to {topic}"
             try:
                 await asyncio.wait_for(subscription.end_offsets(topic, [0]), 2)
             except Exception as error:  # noqa: BLE001 - the answer is the error

@@ -64,6 +64,7 @@ class PositionedConsumer(AIOKafkaConsumer):  # type: ignore[misc]
                 await asyncio.sleep(_RETRY_S)
             else:
                 if found:
+                    ours.hand_out()
                     return found
                 ours.processor.on_retry(None)
 
@@ -80,12 +81,15 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         self.processor = processor
         self.positions: dict[int, int] = {}
         self.consumer: PositionedConsumer | None = None
+        self.started = False
+        """Whether the broker was reached and the topic was there."""
         self._database = database
         self._health = health
         self._full_topic = topic_prefix + processor.topic
         self._due: set[int] = set()
         self._acknowledged: dict[int, int] = {}
         self._last_commit = 0.0
+        self._handed_out = False
         self._halted = asyncio.Event()
         self._busy = asyncio.Lock()
 
@@ -99,12 +103,23 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         """The topic's name on the broker."""
         return self._full_topic
 
+    def hand_out(self) -> None:
+        """Note that FastStream is given a batch, which `handle` must see before the next one is polled."""
+        self._handed_out = True
+
     async def before_poll(self, consumer: PositionedConsumer) -> None:
         """Do what is due between two batches; does not return once the consumer must read no more."""
         self._health.beat(self.loop_name)
         if self._halted.is_set() or self.processor.stopping.is_set():
             # For ever: FastStream would call again at once. The task is cancelled when the broker is stopped.
             await asyncio.Event().wait()
+        if self._handed_out:
+            # FastStream swallows what its parsers and middlewares raise and goes on behind the batch; here it is read again.
+            self._handed_out = False
+            self._due.update(self.positions)
+            self.processor.on_retry("a batch was lost on its way through the framework")
+            await logger.aerror("batch_lost_in_framework", topic=self.processor.topic)
+            await asyncio.sleep(_RETRY_S)
         if self._acknowledged and time.monotonic() - self._last_commit > _COMMIT_EVERY_S:
             await self._commit(consumer)
         await self.seek_where_due(consumer)
@@ -169,6 +184,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def handle(self, message: KafkaMessage) -> None:
         """Apply one polled batch. Never lets an exception out: FastStream would swallow it and go on behind the batch."""
+        self._handed_out = False
         raw = message.raw_message
         polled = raw if isinstance(raw, tuple) else (raw,)
         records = [record for record in map(self._record, polled) if record.partition in self.positions]
@@ -245,55 +261,63 @@ async def _batch_parser(message: Any, original: Any) -> KafkaMessage:  # noqa: A
     )
 
 
-async def _no_decoder(_message: Any, _original: Any) -> None:  # noqa: ANN401 - FastStream's decoder signature
-    """Leave the bytes alone: decoding per record inside the framework halves throughput."""
+async def _no_decoder(message: KafkaMessage) -> KafkaMessage:
+    """Hand the message on with its bytes as they are: decoding per record inside the framework halves throughput."""
+    return message
 
 
-def subscribe(
-    broker: KafkaBroker, subscription: Subscription, *, group_prefix: str, records_max: int
-) -> "BatchSubscriber":
-    """Make the subscriber of `subscription`, in a group of its own; `start_subscriber` starts it."""
-    subscriber = broker.subscriber(
-        subscription.full_topic,
-        batch=True,
-        group_id=f"{group_prefix}{subscription.processor.topic}",
-        ack_policy=AckPolicy.MANUAL,
-        auto_offset_reset="none",
-        max_records=records_max,
-        batch_timeout_ms=_POLL_TIMEOUT_MS,
-        max_poll_interval_ms=15 * 60 * 1000,
-        listener=subscription,
-        parser=_batch_parser,
-        decoder=_no_decoder,
-    )
-    subscriber(_message_handler(subscription))
-    return subscriber
+async def subscribe(
+    broker: KafkaBroker, subscriptions: Sequence[Subscription], *, group_prefix: str, records_max: Mapping[str, int]
+) -> "list[BatchSubscriber]":
+    """Make a subscriber for each of `subscriptions`, in a group of its own; `start_subscriber` starts it.
 
-
-async def start_subscriber(broker: KafkaBroker, subscriber: "BatchSubscriber", subscription: Subscription) -> None:
-    """Start reading. Raises the client's errors, after which it may be called again."""
-    assert_manual(broker)
+    `records_max` is how many records a batch of each topic (short name) may have.
+    """
     await broker.connect()
     config = broker.config.broker_config
     if not isinstance(config.builder, partial):
-        message = "FastStream builds its consumers otherwise than this release of it was known to"
+        message = "FastStream builds its consumers otherwise than the release this was written for"
         raise TypeError(message)
     connection = config.builder.keywords
+    groups = {f"{group_prefix}{subscription.processor.topic}": subscription for subscription in subscriptions}
 
     def build(**options: Any) -> PositionedConsumer:  # noqa: ANN401 - whatever FastStream passes on
-        consumer = PositionedConsumer(**connection, **options)
+        subscription = groups[options["group_id"]]
+        consumer = PositionedConsumer(**{**connection, **options})
         consumer.subscription_of_ours = subscription
         subscription.consumer = consumer
         return consumer
 
-    library_builder, config.builder = config.builder, build
+    config.builder = build
+    subscribers = []
+    for group_id, subscription in groups.items():
+        subscriber = broker.subscriber(
+            subscription.full_topic,
+            batch=True,
+            group_id=group_id,
+            ack_policy=AckPolicy.MANUAL,
+            auto_offset_reset="none",
+            max_records=records_max[subscription.processor.topic],
+            batch_timeout_ms=_POLL_TIMEOUT_MS,
+            max_poll_interval_ms=15 * 60 * 1000,
+            listener=subscription,
+            parser=_batch_parser,
+            decoder=_no_decoder,
+        )
+        subscriber(_message_handler(subscription))
+        subscribers.append(subscriber)
+    assert_manual(broker)
+    return subscribers
+
+
+async def start_subscriber(subscriber: "BatchSubscriber", subscription: Subscription) -> None:
+    """Start reading. Waits for a topic that is not there; raises the client's errors, after which it may be called again."""
     try:
         await subscriber.start()
     except BaseException:
         await subscriber.stop()
         raise
-    finally:
-        config.builder = library_builder
+    subscription.started = True
 
 
 def _message_handler(subscription: Subscription) -> Any:  # noqa: ANN401 - FastStream wants a plain function

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
 from shared.contracts.topics import PARTITIONS
 from tests.messaging.wire import Draft
@@ -69,6 +69,13 @@ class Cluster:
                 return not {self.prefix + topic for topic in topics} & set(await admin.list_topics())
 
             await eventually(gone)
+
+    async def forget(self, topic: str, before: dict[int, int]) -> None:
+        """Delete the records of `topic` before an offset per partition, as retention would."""
+        async with self.admin() as admin:
+            await admin.delete_records(
+                {TopicPartition(self.prefix + topic, place): RecordsToDelete(offset) for place, offset in before.items()}
+            )
 
     async def topics(self) -> set[str]:
         """The short names of this test's topics."""
