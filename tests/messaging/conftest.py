@@ -21,9 +21,9 @@ _ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-async def settings() -> AsyncIterator[CommonSettings]:
+async def settings(servers: dict[str, str]) -> AsyncIterator[CommonSettings]:
     """Settings of a deployment of the test's own, its database made and migrated."""
-    dsn = os.environ["POSTGRES_DSN"]
+    dsn = servers["POSTGRES_DSN"]
     admin = await asyncpg.connect(dsn)
     prefix = f"t{os.urandom(5).hex()}_"
     name = f"{prefix}sample"
@@ -39,7 +39,7 @@ async def settings() -> AsyncIterator[CommonSettings]:
         yield CommonSettings.model_validate(
             {
                 "postgres_dsn": dsn,
-                "kafka_bootstrap_servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"],
+                "kafka_bootstrap_servers": servers["KAFKA_BOOTSTRAP_SERVERS"],
                 "database_prefix": prefix,
                 "topic_prefix": f"{prefix}",
                 "drain_timeout_s": 10,
