@@ -10,7 +10,7 @@ import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from cli.connection import PASSWORD_VARIABLE, PROJECT, Endpoints
+from cli.connection import KAFKA_VARIABLE, PASSWORD_VARIABLE, PROJECT, Endpoints
 from cli.errors import CommandError
 from cli.processes import SERVICES, Services
 from cli.readiness import free_ports, wait_until_ready
@@ -39,16 +39,35 @@ async def deployment(narrator: Narrator, *, image_roots: Sequence[Path], scratch
         CommandError: something cannot start here.
     """
     narrator.chapter("A real Kafka and PostgreSQL, and the four services, each a process")
+    async with stack_running(scratch / "stack") as environment:
+        await prepare(environment)
+        narrator.done(f"Kafka at {environment[KAFKA_VARIABLE]}, topics made, databases migrated")
+        async with services_running(environment, image_roots=image_roots, logs=scratch) as (endpoints, _):
+            narrator.done(", ".join(f"{name} ready" for name in SERVICES))
+            yield endpoints
+
+
+@asynccontextmanager
+async def stack_running(folder: Path) -> AsyncIterator[dict[str, str]]:
+    """Run a local stack in `folder`, gone with its data on leaving; yields the variables that name it.
+
+    Raises:
+        CommandError: it cannot start here.
+    """
     try:
-        async with LocalStack(scratch / "stack", fast=True, keep=False) as stack:
-            environment = {**stack.environment(), PASSWORD_VARIABLE: secrets.token_hex(16)}
-            await asyncio.gather(_job("topics", "apply", environment=environment), _job("migrate", environment=environment))
-            narrator.done(f"Kafka at {stack.kafka_bootstrap_servers}, topics made, databases migrated")
-            async with services_running(environment, image_roots=image_roots, logs=scratch) as (endpoints, _):
-                narrator.done(", ".join(f"{name} ready" for name in SERVICES))
-                yield endpoints
+        async with LocalStack(folder, fast=True, keep=False) as stack:
+            yield {**stack.environment(), PASSWORD_VARIABLE: secrets.token_hex(16)}
     except StackError as error:
         raise CommandError("the local stack cannot start", why=str(error)) from error
+
+
+async def prepare(environment: Mapping[str, str]) -> None:
+    """Make topics and tables by the two one-shot jobs, both at once.
+
+    Raises:
+        CommandError: one failed; with what it said.
+    """
+    await asyncio.gather(_job("topics", "apply", environment=environment), _job("migrate", environment=environment))
 
 
 @asynccontextmanager
