@@ -107,7 +107,7 @@ def _read_secret(name: str, path: Path) -> str:
     try:
         return path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        message = f"{ENVIRONMENT_PREFIX}{name}: {error}: {path}"
+        message = f"{ENVIRONMENT_PREFIX}{name}: {getattr(error, 'strerror', None) or error}: {path}"
         raise SettingsError(message) from error
 
 
