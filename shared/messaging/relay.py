@@ -119,10 +119,10 @@ class Relay:
             request_timeout_ms=10_000,
         )
         self._sent.clear()
-        with _broker_failures():
-            await asyncio.wait_for(producer.start(), _STEP_TIMEOUT_S)
         deleting = asyncio.create_task(self._delete_for_ever(deleter))
         try:
+            with _broker_failures():
+                await asyncio.wait_for(producer.start(), _STEP_TIMEOUT_S)
             await self._steps(reader, producer, deleting)
         finally:
             deleting.cancel()

@@ -65,8 +65,12 @@ class Deployment:
 
     async def stop(self, service: Service, *, within_s: float = 20) -> None:
         """Stop `service` in an orderly way."""
-        _, task = self._running.pop(id(service))
         service.stop()
+        await self.ended(service, within_s=within_s)
+
+    async def ended(self, service: Service, *, within_s: float = 20) -> None:
+        """Wait until `service` has ended; raises what ended it."""
+        _, task = self._running.pop(id(service))
         await asyncio.wait_for(task, within_s)
 
     async def kill(self, service: Service) -> None:
