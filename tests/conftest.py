@@ -8,7 +8,6 @@ import os
 import shutil
 import tempfile
 import threading
-import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -23,7 +22,6 @@ from shared.messaging.topics_job import apply_topics
 from shared.settings import CommonSettings
 from stack import LocalStack
 
-_TESTS = Path(__file__).resolve().parent
 _TEMPLATE_PREFIX = "template_"
 OpenDatabase = Callable[[str], Awaitable[Database]]
 
@@ -202,27 +200,3 @@ def as_database(dsn: str, name: str) -> str:
     """Return `dsn` with the database `name`."""
     parts = urlsplit(dsn)
     return urlunsplit((parts.scheme, parts.netloc, f"/{name}", parts.query, ""))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name what was skipped for a reason that is not on the list."""
-    for nodeid, reason in _unlisted(terminalreporter):
-        terminalreporter.write_line(f"skipped without being listed in tests/skips.toml: {nodeid}: {reason}", red=True)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the run for a skip that nobody wrote down."""
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None and _unlisted(reporter) and session.exitstatus == pytest.ExitCode.OK:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-def _unlisted(reporter: pytest.TerminalReporter) -> list[tuple[str, str]]:
-    listed = tomllib.loads((_TESTS / "skips.toml").read_text())["skip"]
-    found = []
-    for report in reporter.stats.get("skipped", []):
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        if not any(entry["test"] in report.nodeid and entry["reason"] in reason for entry in listed):
-            found.append((report.nodeid, reason))
-    return found

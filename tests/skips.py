@@ -31,7 +31,7 @@ def read_list(text: str) -> list[Allowed]:
     return entries
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class SkipWatch:
     """Collects the skips of a run and judges them at its end."""
 
