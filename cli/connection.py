@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 KAFKA_VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"
 POSTGRES_VARIABLE = "POSTGRES_DSN"
 TOPIC_PREFIX_VARIABLE = "IMAGE_COMMONS_TOPIC_PREFIX"
-PASSWORD_VARIABLE = "IMAGE_COMMONS_DATABASE_PASSWORD"  # noqa: S105 - the name of a variable
 STACK_VARIABLE = "IMAGE_COMMONS_STACK"
 DEFAULT_KAFKA = "127.0.0.1:9092"
 DEFAULT_POSTGRES = "postgresql://127.0.0.1:5432/postgres"
@@ -34,7 +33,6 @@ class Endpoints:
     topic_prefix: str
     found: str
     urls: Mapping[str, str]
-    password: str | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, environment: Mapping[str, str], *, found: str, urls: Mapping[str, str] | None = None) -> Self:
@@ -46,14 +44,11 @@ class Endpoints:
             found=found,
             urls=urls
             or {name: environment.get(url_variable(name)) or f"http://127.0.0.1:{port}" for name, port in SERVICE_PORTS.items()},
-            password=environment.get(PASSWORD_VARIABLE),
         )
 
     def environment(self) -> dict[str, str]:
         """Return the variables by which a child process finds the same deployment."""
         known = {KAFKA_VARIABLE: self.kafka, POSTGRES_VARIABLE: self.postgres_dsn, TOPIC_PREFIX_VARIABLE: self.topic_prefix}
-        if self.password is not None:
-            known[PASSWORD_VARIABLE] = self.password
         return {**known, **{url_variable(name): url for name, url in self.urls.items()}}
 
 

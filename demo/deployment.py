@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import secrets
 import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from cli.connection import KAFKA_VARIABLE, PASSWORD_VARIABLE, PROJECT, Endpoints
+from cli.connection import KAFKA_VARIABLE, PROJECT, Endpoints
 from cli.errors import CommandError
 from cli.processes import SERVICES, Services
 from cli.readiness import free_ports, wait_until_ready
@@ -56,7 +55,7 @@ async def stack_running(folder: Path) -> AsyncIterator[dict[str, str]]:
     """
     try:
         async with LocalStack(folder, fast=True, keep=False) as stack:
-            yield {**stack.environment(), PASSWORD_VARIABLE: secrets.token_hex(16)}
+            yield stack.environment()
     except StackError as error:
         raise CommandError("the local stack cannot start", why=str(error)) from error
 

@@ -112,8 +112,6 @@ async def _fetch(service: str, statement: str, *arguments: object) -> list[dict[
 
     found = endpoints()
     known = {"kafka_bootstrap_servers": found.kafka, "postgres_dsn": found.postgres_dsn}
-    if found.password is not None:
-        known["database_password"] = found.password
     settings = CommonSettings.model_validate(known)
     dsn = settings.service_dsn(service)
     try:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli.connection import KAFKA_VARIABLE, PASSWORD_VARIABLE, POSTGRES_VARIABLE, TOPIC_PREFIX_VARIABLE, Endpoints
+from cli.connection import KAFKA_VARIABLE, POSTGRES_VARIABLE, TOPIC_PREFIX_VARIABLE, Endpoints
 from cli.processes import Services
 from demo.deployment import prepare, services_running, stack_running
 
@@ -54,7 +54,6 @@ async def platform_running(scratch: Path, image_roots: Sequence[Path]) -> AsyncI
         token = secrets.token_hex(4)
         variables = {
             **named,
-            PASSWORD_VARIABLE: secrets.token_hex(16),
             TOPIC_PREFIX_VARIABLE: f"cli-{token}.",
             "IMAGE_COMMONS_DATABASE_PREFIX": f"cli_{token}_",
         }
