@@ -140,7 +140,7 @@ def instances(
     account: Account,
     instance: Annotated[str | None, typer.Argument(metavar="[INSTANCE]", help="Show this one.", show_default=False)] = None,
     region: Region = DEFAULT_REGION,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=100, help="At most so many.")] = 50,
     as_json: Json = False,
 ) -> None:
     """List an account's instances, or show one: which image its system disk came from, and by what right.

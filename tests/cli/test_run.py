@@ -1,0 +1,104 @@
+"""``image-commons run``: four processes that start together, stop together, and never stay behind."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cli.connection import TOPIC_PREFIX_VARIABLE, url_variable
+from cli.http import probe
+from cli.processes import SERVICES
+from cli.readiness import free_ports
+from tests.cli.platform import PROJECT, Platform
+
+PATIENCE_S = 60
+
+
+def until(happened: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not happened():
+        assert time.monotonic() < deadline, f"not within {PATIENCE_S} s: {what}"
+        time.sleep(0.02)
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def variables(platform: Platform) -> dict[str, str]:
+    """Return a platform's variables with topics and tables of their own, and ports that nothing listens on."""
+    token = secrets.token_hex(4)
+    urls = {url_variable(name): f"http://127.0.0.1:{port}" for name, port in zip(SERVICES, free_ports(4), strict=True)}
+    own = {**platform.variables, **urls, TOPIC_PREFIX_VARIABLE: f"run-{token}.", "IMAGE_COMMONS_DATABASE_PREFIX": f"run_{token}_"}
+    for job in (("topics", "apply"), ("migrate",)):
+        subprocess.run(
+            [sys.executable, "-m", "cli", *job], cwd=PROJECT, env={**os.environ, **own}, check=True, capture_output=True
+        )
+    return own
+
+
+@contextmanager
+def run_all(variables: dict[str, str]) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
+    """Run all four; yields the supervising process and its children once all are ready."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli", "run", "all"],
+        cwd=PROJECT,
+        env={**os.environ, **variables},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    children: list[int] = []
+    try:
+        for name in SERVICES:
+            url = f"{variables[url_variable(name)]}/health/ready"
+            until(lambda url=url: probe(url)[0] == 200 or process.poll() is not None, f"{name} ready")
+        children = children_of(process.pid)
+        assert len(children) == len(SERVICES)
+        yield process, children
+    finally:
+        for pid in (process.pid, *children):
+            if alive(pid):
+                os.kill(pid, signal.SIGKILL)
+        process.communicate()
+
+
+def test_sigterm_stops_all_four_in_order(variables: dict[str, str]) -> None:
+    with run_all(variables) as (process, children):
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 0
+        assert said.count("service_stopping") == len(SERVICES)
+        assert not any(alive(child) for child in children)
+
+
+def test_one_that_dies_ends_all_with_exit_code_1(variables: dict[str, str]) -> None:
+    with run_all(variables) as (process, children):
+        os.kill(children[0], signal.SIGKILL)
+        _, said = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 1
+        assert "ended by itself with exit code -9" in said
+        assert not any(alive(child) for child in children)
+
+
+def test_killed_supervisor_leaves_no_service_behind(variables: dict[str, str]) -> None:
+    with run_all(variables) as (process, children):
+        process.kill()
+        process.communicate(timeout=PATIENCE_S)
+        until(lambda: not any(alive(child) for child in children), "services end with their supervisor")
