@@ -7,6 +7,7 @@ medium's loader on an EFI system partition). Field offsets in GRUB's boot sector
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
 import subprocess
@@ -22,6 +23,7 @@ BIOS_START_MIB = 1
 ESP_START_MIB = 2
 ESP_SIZE_MIB = 16
 ROOT_START_MIB = ESP_START_MIB + ESP_SIZE_MIB
+SYSTEM_TOOL_FOLDERS = ("/usr/sbin", "/sbin")
 TAIL_MIB = 1  # the backup GPT
 
 BIOS_BOOT_TYPE = "21686148-6449-6E6F-744E-656564454649"
@@ -50,7 +52,8 @@ def run(command: list[str], *, stdin: str | None = None) -> str:
     Raises:
         subprocess.CalledProcessError: it failed; its standard error is in the exception.
     """
-    done = subprocess.run(command, input=stdin, text=True, capture_output=True, check=False)
+    environment = {**os.environ, "PATH": _tool_path()}
+    done = subprocess.run(command, input=stdin, text=True, capture_output=True, check=False, env=environment)
     if done.returncode != 0:
         raise subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
     return done.stdout
@@ -135,4 +138,9 @@ def copy_disk(source: Path, target: Path) -> None:
 
 def missing_tools(names: dict[str, str]) -> list[str]:
     """Return the packages of the commands in `names` (command → Debian package) that this machine does not have."""
-    return sorted({package for command, package in names.items() if shutil.which(command) is None})
+    return sorted({package for command, package in names.items() if shutil.which(command, path=_tool_path()) is None})
+
+
+def _tool_path() -> str:
+    """Return the search path with the folders of system tools, which an ordinary user's lacks on Debian."""
+    return ":".join([os.environ.get("PATH", ""), *SYSTEM_TOOL_FOLDERS])
