@@ -1,8 +1,8 @@
 """Named points at which the crash suite kills a process, the broker or the database.
 
 Without `IMAGE_COMMONS_FAULTS_DIR` in the environment every point is a no-op. With it, a file `armed/<point>` in that folder makes
-the next process that reaches the point take the file (one rename: exactly one process wins, and the file in `hit/` proves that the
-point was reached) and send SIGKILL to the victim that the file names: `self`, or the path of a file that holds a process id.
+the next process that reaches the point take the file (one rename: exactly one process wins, and the file in `hit/` proves that
+the point was reached) and send SIGKILL to the victim that the file names: `self`, or the path of a file that holds a process id.
 """
 
 import asyncio
@@ -30,14 +30,17 @@ POINTS: Final[dict[str, tuple[str, ...]]] = {
 
 async def reach(point: str) -> None:
     """Die here, or kill the broker or the database here, if the crash suite armed `point` (`<service>.<what>.<when>`)."""
-    if _FOLDER is None:
-        return
-    armed, hit = Path(_FOLDER, "armed", point), Path(_FOLDER, "hit", point)
+    if _FOLDER is not None and _strike(Path(_FOLDER), point):
+        # The victim is another process: let the connections to it break before the step goes on.
+        await asyncio.sleep(0)
+
+
+def _strike(folder: Path, point: str) -> bool:
+    hit = folder / "hit" / point
     try:
-        armed.rename(hit)
+        (folder / "armed" / point).rename(hit)
     except FileNotFoundError:
-        return
+        return False
     victim = hit.read_text().strip()
     os.kill(os.getpid() if victim == "self" else int(Path(victim).read_text()), signal.SIGKILL)
-    # Where the victim is another process, let the connections to it break before the step goes on.
-    await asyncio.sleep(0)
+    return True

@@ -48,7 +48,7 @@ class Timer:
     payload: Mapping[str, JsonValue]
 
 
-class TimerOvertaken(Exception):  # noqa: N818 - news, not a fault
+class TimerOvertaken(Exception):
     """The timer was cancelled, moved or done while its handler ran; its transaction must leave nothing."""
 
 
@@ -92,17 +92,13 @@ class Transaction:
         """How many events were emitted so far."""
         return len(self._emissions)
 
-    def emit(
-        self, data: BaseModel, *, key: str, correlation_id: str | None = None, sequence: int | None = None
-    ) -> None:
+    def emit(self, data: BaseModel, *, key: str, correlation_id: str | None = None, sequence: int | None = None) -> None:
         """Send `data` with this transaction, keyed by the aggregate's id.
 
         Topic and type follow from the class of `data`. On topics that carry state the sequence is counted here, per topic and
         key; for check jobs and results the caller counts per check and passes `sequence`.
         """
-        self._emissions.append(
-            _Emission(event_type_of(type(data)), data, key, sequence, correlation_id, self.traceparent)
-        )
+        self._emissions.append(_Emission(event_type_of(type(data)), data, key, sequence, correlation_id, self.traceparent))
 
     async def next_sequence(self, topic: str, key: str) -> int:
         """Take the next sequence of `key` on `topic` (short name) now; the key's row stays locked until the end."""
@@ -195,5 +191,3 @@ class Transaction:
             [count for _, count in ordered],
         )
         return {(row["topic"], row["key"]): row["sequence"] - wanted[row["topic"], row["key"]] for row in rows}
-
-

@@ -22,7 +22,8 @@ _INSERT: Final = """
     INSERT INTO dead_letters (id, topic, partition, "offset", key, source, event_id, type, sequence, reason_code, reason_text,
         consumer, headers, value, value_size_bytes, value_sha256, recorded_at)
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::int[], $4::bigint[], $5::bytea[], $6::text[], $7::text[], $8::text[],
-        $9::bigint[], $10::text[], $11::text[], $12::text[], $13::jsonb[], $14::bytea[], $15::int[], $16::text[], $17::timestamptz[])
+        $9::bigint[], $10::text[], $11::text[], $12::text[], $13::jsonb[], $14::bytea[], $15::int[], $16::text[],
+        $17::timestamptz[])
     ON CONFLICT (topic, partition, "offset") DO NOTHING RETURNING topic, partition, "offset"
 """
 
@@ -37,7 +38,9 @@ async def bury(tx: Transaction, consumer: str, readings: Sequence[Reading]) -> N
 
     A record that lies there already (read again, without a readable identity) is not told of twice.
     """
-    dead = {(reading.record.topic, reading.record.partition, reading.record.offset): reading for reading in readings if reading.dead}
+    dead = {
+        (reading.record.topic, reading.record.partition, reading.record.offset): reading for reading in readings if reading.dead
+    }
     if not dead:
         return
     rows = [_row(reading.record, reading.dead, consumer) for reading in dead.values() if reading.dead is not None]

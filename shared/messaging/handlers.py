@@ -4,8 +4,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel
-
 from shared.contracts.envelope import Event
 from shared.database.transaction import Timer, Transaction
 
@@ -19,7 +17,7 @@ TimerHandler = Callable[[Transaction, Timer], Awaitable[None]]
 """Does what a timer was set for. The timer is gone if the transaction commits; it stays if it does not."""
 
 
-class Park(Exception):  # noqa: N818 - an order, not an error
+class Park(Exception):
     """Raised by a handler, before any write, for a request that may have overtaken the facts it needs.
 
     `needs` are (topic, key) pairs, short topic names: the request comes back, with `may_park` false, once this service has read
@@ -36,7 +34,8 @@ class Park(Exception):  # noqa: N818 - an order, not an error
 class EachHandler:
     """A batch handler that gives each event to the handler of its data's class, and collects those that ask to be parked."""
 
-    handlers: Mapping[type[BaseModel], EventHandler]
+    handlers: Mapping[Any, EventHandler]
+    """By model class. (`Mapping` is invariant in its keys: `type[BaseModel]` would refuse every narrower dict.)"""
     before: BatchHandler | None = None
     """Called with the whole batch before its first event: takes the locks of all of them in one order. Writes nothing."""
 

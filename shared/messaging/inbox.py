@@ -46,9 +46,7 @@ async def admit(tx: Transaction, readings: Sequence[Reading]) -> list[Reading]:
     return await _sort_out(tx, readings, rows, inserted=int(tag.rsplit(" ", 1)[1]))
 
 
-async def _sort_out(
-    tx: Transaction, readings: Sequence[Reading], rows: dict[bytes, Reading], *, inserted: int
-) -> list[Reading]:
+async def _sort_out(tx: Transaction, readings: Sequence[Reading], rows: dict[bytes, Reading], *, inserted: int) -> list[Reading]:
     """Tell the new from the known when not all of a batch was new."""
     known = await tx.connection.fetch(
         "SELECT identity, content, xmin::text::bigint = txid_current() % 4294967296 AS mine FROM inbox "

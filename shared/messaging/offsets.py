@@ -1,11 +1,12 @@
 """Where a service stands in each partition: a row that is also a fence."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
-
-import asyncpg
+from typing import TYPE_CHECKING, Any, Final
 
 from shared.database.transaction import Transaction
+
+if TYPE_CHECKING:
+    import asyncpg
 
 Positions = Mapping[int, int]
 """Partition number to offset."""
@@ -24,7 +25,7 @@ _FENCE: Final = """
 """
 
 
-class OffsetMoved(Exception):  # noqa: N818 - news, not a fault
+class OffsetMoved(Exception):
     """The batch does not start where the database stands; `stored` maps each partition to where it does (None: nowhere yet)."""
 
     def __init__(self, stored: Mapping[int, int | None]) -> None:
@@ -48,8 +49,9 @@ async def stored_offsets(
 async def fence_and_advance(tx: Transaction, topic: str, *, start: Positions, end: Positions) -> None:
     """Move each partition from `start` to `end`, or raise `OffsetMoved` if the database stands elsewhere.
 
-    One statement takes the row locks, in partition order, compares, and tells the transaction's time. A batch whose predecessor was rolled back, or whose
-    partition another process has taken meanwhile, starts elsewhere than the row says: it must not be applied, nor move the row.
+    One statement takes the row locks, in partition order, compares, and tells the transaction's time. A batch whose predecessor
+    was rolled back, or whose partition another process has taken meanwhile, starts elsewhere than the row says: it must not be
+    applied, nor move the row.
     """
     partitions = sorted(start)
     rows = await tx.connection.fetch(
@@ -64,9 +66,7 @@ async def fence_and_advance(tx: Transaction, topic: str, *, start: Positions, en
     tx.now = rows[0]["now"]
 
 
-async def begin_at(
-    connection: "asyncpg.Pool[Any] | asyncpg.Connection[Any]", topic: str, positions: Positions
-) -> None:
+async def begin_at(connection: "asyncpg.Pool[Any] | asyncpg.Connection[Any]", topic: str, positions: Positions) -> None:
     """Write down where reading begins in partitions never read before; a row that is there stays.
 
     Without the row a batch whose predecessor was rolled back would find nothing to be compared with.

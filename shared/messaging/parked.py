@@ -40,9 +40,10 @@ _HEADS: Final = """
         WHERE COALESCE(stands.next_offset, 0) < need.end_offset
     ) ORDER BY head.id LIMIT $1
 """
-_TAKE: Final = (
-    'SELECT topic, partition, "offset", key, headers, value, recorded_at FROM parked_requests WHERE id = $1 FOR UPDATE SKIP LOCKED'
-)
+_TAKE: Final = """
+    SELECT topic, partition, "offset", key, headers, value, recorded_at FROM parked_requests
+    WHERE id = $1 FOR UPDATE SKIP LOCKED
+"""
 
 logger = get_logger(__name__)
 
@@ -58,9 +59,7 @@ async def keys_with_parked(tx: Transaction, topic: str, readings: Sequence[Readi
     return {row["key"] for row in rows}
 
 
-async def park(
-    tx: Transaction, reading: Reading, needs: Sequence[tuple[str, str]], end_offsets: EndOffsets | None
-) -> None:
+async def park(tx: Transaction, reading: Reading, needs: Sequence[tuple[str, str]], end_offsets: EndOffsets | None) -> None:
     """Keep `reading`'s request until this service has read as far as each of `needs` reaches now."""
     record = reading.record
     ends = []
@@ -156,7 +155,7 @@ class ParkedRequests:
             reading = read(_record_of(row))
             identity = reading.identity
             await bury(tx, f"{self._service}/{row['topic']}", [failed(reading.record, reading.event, error)])
-            await tx.connection.execute("UPDATE inbox SET status = $2::text::\"char\" WHERE identity = $1", identity, DEAD)
+            await tx.connection.execute('UPDATE inbox SET status = $2::text::"char" WHERE identity = $1', identity, DEAD)
             await tx.connection.execute("DELETE FROM parked_requests WHERE id = $1", parked_id)
         self._failures.pop(parked_id, None)
         metrics.DEAD_LETTERS.labels(row["topic"], "handler_failed").inc()

@@ -32,11 +32,11 @@ _FAILED_MIN: Final = 20
 logger = get_logger(__name__)
 
 
-class Interrupted(Exception):  # noqa: N818 - an order
+class Interrupted(Exception):
     """The service is stopping; the batch at hand was rolled back and is read again after the next start."""
 
 
-class Halted(Exception):  # noqa: N818 - a decision
+class Halted(Exception):
     """The consumer stopped on purpose: too large a share of recent records failed by our own fault."""
 
 
@@ -180,9 +180,7 @@ class Processor:
             raise Halted(message)
         self._recent.append(True)
 
-    def _count(
-        self, readings: Sequence[Reading], fresh: Sequence[Reading], newer: Sequence[Reading], parked: int
-    ) -> None:
+    def _count(self, readings: Sequence[Reading], fresh: Sequence[Reading], newer: Sequence[Reading], parked: int) -> None:
         dead = 0
         for reading in newer:
             if reading.dead is not None:

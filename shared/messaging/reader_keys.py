@@ -150,9 +150,7 @@ async def _load(tx: Transaction, topic: str, readings: Sequence[Reading]) -> dic
         topic,
         keys,
     )
-    return {
-        (row["key"], row["source"]): _Held(row["sequence"], row["unclear"], row["unclear_sequence"]) for row in rows
-    }
+    return {(row["key"], row["source"]): _Held(row["sequence"], row["unclear"], row["unclear_sequence"]) for row in rows}
 
 
 async def _store(tx: Transaction, topic: str, rows: dict[tuple[str, str], _Held]) -> None:

@@ -1,7 +1,7 @@
 """The relay: what is in the outbox reaches the broker, in order per key, at least once.
 
-One leader a service: a session advisory lock on the very connection that reads the outbox, so that losing the connection is losing
-the leadership. Order per key holds because a writer locks its key's sequence row before it inserts: a later id of a key is
+One leader a service: a session advisory lock on the very connection that reads the outbox, so that losing the connection is
+losing the leadership. Order per key holds because a writer locks its key's sequence row before it inserts: a later id of a key is
 visible only after the earlier one.
 """
 
@@ -46,9 +46,7 @@ class Relay:
     `dsn` is the service's own database (the relay holds two connections of its own); `bootstrap_servers` the broker.
     """
 
-    def __init__(
-        self, *, service: str, dsn: str, bootstrap_servers: str, health: Health, records_max: int = 1000
-    ) -> None:
+    def __init__(self, *, service: str, dsn: str, bootstrap_servers: str, health: Health, records_max: int = 1000) -> None:
         """Prepare; `run` does the work."""
         self._service = service
         self._dsn = dsn
@@ -132,9 +130,7 @@ class Relay:
             with suppress(Exception):
                 await asyncio.wait_for(producer.stop(), 2)
 
-    async def _steps(
-        self, reader: "asyncpg.Connection[Any]", producer: AIOKafkaProducer, deleting: "asyncio.Task[None]"
-    ) -> None:
+    async def _steps(self, reader: "asyncpg.Connection[Any]", producer: AIOKafkaProducer, deleting: "asyncio.Task[None]") -> None:
         high = 0
         while True:
             self._health.beat("relay")
@@ -214,13 +210,16 @@ async def _send(producer: AIOKafkaProducer, rows: list[Any]) -> None:
     await asyncio.gather(*(future for futures in results for future in futures))
 
 
-async def _send_partition(
-    producer: AIOKafkaProducer, topic: str, partition: int, rows: list[Any]
-) -> list["asyncio.Future[Any]"]:
+async def _send_partition(producer: AIOKafkaProducer, topic: str, partition: int, rows: list[Any]) -> list["asyncio.Future[Any]"]:
     futures = []
     batch = producer.create_batch()
     for row in rows:
-        record = {"key": row["key"].encode(), "value": row["value"], "timestamp": None, "headers": text_to_headers(row["headers"])}
+        record = {
+            "key": row["key"].encode(),
+            "value": row["value"],
+            "timestamp": None,
+            "headers": text_to_headers(row["headers"]),
+        }
         if batch.append(**record) is None:
             futures.append(await producer.send_batch(batch, topic, partition=partition))
             batch = producer.create_batch()

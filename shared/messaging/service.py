@@ -17,8 +17,8 @@ from starlette.routing import BaseRoute
 from shared.database.errors import Fault, fault_of
 from shared.database.pool import Database
 from shared.health import Health
-from shared.messaging.handlers import BatchHandler, EachHandler, TimerHandler
 from shared.http.application import application
+from shared.messaging.handlers import BatchHandler, EachHandler, TimerHandler
 from shared.messaging.parked import ParkedRequests
 from shared.messaging.processor import Processor
 from shared.messaging.relay import Relay
@@ -52,8 +52,8 @@ class Consume:
 class Service:
     """One service process.
 
-    `http_port` 0 leaves HTTP out. `tasks` are loops of the service's own, run beside the others; each ends when it is cancelled, and
-    one that fails takes the process down, for a supervisor to start anew.
+    `http_port` 0 leaves HTTP out. `tasks` are loops of the service's own, run beside the others; each ends when it is cancelled,
+    and one that fails takes the process down, for a supervisor to start anew.
     """
 
     name: str
@@ -130,7 +130,9 @@ class Service:
             running.append(asyncio.create_task(self._relay.run(), name="relay"))
         await self._subscribe(broker)
         running.extend(self._loops())
-        running.extend(asyncio.create_task(_as_coroutine(task, self), name=f"task.{position}") for position, task in enumerate(self.tasks))
+        running.extend(
+            asyncio.create_task(_as_coroutine(task, self), name=f"task.{position}") for position, task in enumerate(self.tasks)
+        )
         await logger.ainfo("service_started", http_port=self.http_port, consumes=[wish.topic for wish in self.consumes])
         await self._until_stopped(running)
 
@@ -168,11 +170,10 @@ class Service:
         subscribers = await subscribe(
             broker, subscriptions, group_prefix=f"{self.settings.topic_prefix}{self.name}.", records_max=topics
         )
-        starting = asyncio.gather(
-            *(self._start_when_possible(*pair) for pair in zip(subscribers, subscriptions, strict=True))
-        )
+        starting = asyncio.gather(*(self._start_when_possible(*pair) for pair in zip(subscribers, subscriptions, strict=True)))
         stopping = asyncio.create_task(self._stopping.wait())
-        await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        waited: set[asyncio.Future[Any]] = {starting, stopping}
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if not starting.done():
             starting.cancel()
@@ -222,7 +223,9 @@ class Service:
         }
         if self.timers:
             turns["timers"] = (Timers(self.database, self.name, self.timers).turn, _TURN_S)
-        return [asyncio.create_task(self._turn_for_ever(name, turn, every_s), name=name) for name, (turn, every_s) in turns.items()]
+        return [
+            asyncio.create_task(self._turn_for_ever(name, turn, every_s), name=name) for name, (turn, every_s) in turns.items()
+        ]
 
     async def _turn_for_ever(self, name: str, turn: Callable[[], Awaitable[Any]], every_s: float) -> None:
         """Call `turn` every `every_s`; a failure is told, shows in readiness, and is tried again with back-off."""
@@ -319,7 +322,7 @@ class Service:
         )
         self._http = uvicorn.Server(config)
         # Signals are the service's: uvicorn would take them for itself.
-        self._http.capture_signals = nullcontext  # type: ignore[method-assign]
+        self._http.capture_signals = nullcontext  # type: ignore[method-assign, assignment]
         await self._http.serve(sockets=[listener])
 
     async def _end(self, broker: KafkaBroker, running: list["asyncio.Task[None]"]) -> None:

@@ -9,13 +9,12 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
-from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from shared import faults
 from shared.database.pool import Database
@@ -24,6 +23,9 @@ from shared.messaging.offsets import OffsetMoved, begin_at, stored_offsets
 from shared.messaging.processor import Halted, Interrupted, Processor
 from shared.messaging.records import Record
 from shared.telemetry.logs import get_logger
+
+if TYPE_CHECKING:
+    from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 _POLL_TIMEOUT_MS: Final = 1000
 _COMMIT_EVERY_S: Final = 0.2
@@ -42,14 +44,19 @@ class PositionedConsumer(AIOKafkaConsumer):  # type: ignore[misc]
     subscription_of_ours: "Subscription"
 
     async def getmany(
-        self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None
+        self,
+        *partitions: TopicPartition,
+        timeout_ms: int = 0,  # noqa: ARG002 - waits for records, however long
+        max_records: int | None = None,
     ) -> dict[TopicPartition, list[ConsumerRecord[Any, Any]]]:
-        """Wait for records; the arguments' time-out is a turn's length, not a limit."""
+        """Wait for records; `timeout_ms` is no limit here."""
         ours = self.subscription_of_ours
         while True:
             await ours.before_poll(self)
             try:
-                found = await super().getmany(*partitions, timeout_ms=_POLL_TIMEOUT_MS, max_records=max_records)
+                found: dict[TopicPartition, list[ConsumerRecord[Any, Any]]] = await super().getmany(
+                    *partitions, timeout_ms=_POLL_TIMEOUT_MS, max_records=max_records
+                )
             except NoOffsetForPartitionError:
                 # A partition between its assignment and its seek: the next turn seeks.
                 await asyncio.sleep(0.01)
@@ -72,8 +79,8 @@ class PositionedConsumer(AIOKafkaConsumer):  # type: ignore[misc]
 class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
     """One topic of one service, with its positions.
 
-    `positions` holds, per assigned partition, the offset up to which records were handed to the processor; a partition that is not in it
-    waits to be sought, and nothing read of it counts.
+    `positions` holds, per assigned partition, the offset up to which records were handed to the processor; a partition that is
+    not in it waits to be sought, and nothing read of it counts.
     """
 
     def __init__(self, *, processor: Processor, database: Database, health: Health, topic_prefix: str) -> None:
@@ -328,7 +335,10 @@ def _message_handler(subscription: Subscription) -> Any:  # noqa: ANN401 - FastS
 
 
 def assert_manual(broker: KafkaBroker) -> None:
-    """Raise `RuntimeError` if any subscriber of `broker` would commit by itself; a router's may, in spite of the broker's policy."""
+    """Raise `RuntimeError` if any subscriber of `broker` would commit by itself.
+
+    One on a router may, in spite of the broker's policy.
+    """
     for subscriber in broker.subscribers:
         options = getattr(subscriber, "_connection_args", {})
         if subscriber.ack_policy is not AckPolicy.MANUAL or options.get("enable_auto_commit"):

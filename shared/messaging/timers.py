@@ -47,8 +47,8 @@ class Timers:
         timer = Timer(row["kind"], row["key"], row["due_at"], json.loads(row["payload"]))
         try:
             async with self._database.transaction() as tx:
-                # The handler locks its aggregate first, as every handler does, and only then is the timer taken: in the other order
-                # it would meet a handler that cancels this timer crosswise.
+                # The handler locks its aggregate first, as every handler does, and only then is the timer taken: in the other
+                # order it would meet a handler that cancels this timer crosswise.
                 tx.due = timer
                 await self._handlers[timer.kind](tx, timer)
                 await tx.take_due_timer()

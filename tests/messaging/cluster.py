@@ -37,7 +37,7 @@ class Cluster:
 
     @asynccontextmanager
     async def admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
-        """An admin client."""
+        """Yield an admin client."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.address)
         await admin.start()
         try:
@@ -78,7 +78,7 @@ class Cluster:
             )
 
     async def topics(self) -> set[str]:
-        """The short names of this test's topics."""
+        """Return the short names of this test's topics."""
         async with self.admin() as admin:
             return {name.removeprefix(self.prefix) for name in await admin.list_topics() if name.startswith(self.prefix)}
 
@@ -121,7 +121,7 @@ class Cluster:
         return sorted(found, key=lambda record: (record.partition, record.offset))
 
     async def committed(self, group: str, topic: str) -> dict[int, int]:
-        """The offsets the broker knows of `group` (short name)."""
+        """Return the offsets the broker knows of `group` (short name)."""
         async with self.admin() as admin:
             found = await admin.list_consumer_group_offsets(self.prefix + group)
         return {
@@ -132,9 +132,7 @@ class Cluster:
 
     async def commit(self, group: str, topic: str, offsets: dict[int, int]) -> None:
         """Set the offsets of `group`, as another tool might."""
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.address, group_id=self.prefix + group, enable_auto_commit=False
-        )
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.address, group_id=self.prefix + group, enable_auto_commit=False)
         await consumer.start()
         try:
             consumer.assign([TopicPartition(self.prefix + topic, partition) for partition in offsets])

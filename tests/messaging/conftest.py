@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -10,47 +9,48 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from shared.database.migrate_job import migrate_all
 from shared.database.pool import Database
 from shared.settings import CommonSettings
+from tests.conftest import as_database
 from tests.messaging.cluster import Cluster
 from tests.messaging.deployment import Deployment
 from tests.messaging.reader import Reader
 from tests.messaging.sample import accounts, permits, states
 
-_ROOT = Path(__file__).parents[2]
+_MIGRATION = Path(__file__).parent / "migrations" / "sample_0001.sql"
+
+
+@pytest.fixture(scope="session")
+def sample_template(postgres_dsn: str) -> str:
+    """Return the name of a database, and of the role that owns its tables, from which each test's is copied."""
+    prefix = f"template_{os.urandom(4).hex()}_"
+    settings = CommonSettings.model_validate({"postgres_dsn": postgres_dsn, "database_prefix": prefix})
+    name = f"{prefix}sample"
+
+    async def make() -> None:
+        await migrate_all(settings, services=["sample"])
+        connection = await asyncpg.connect(as_database(postgres_dsn, name))
+        await connection.execute(f'SET ROLE "{name}"')
+        await connection.execute(_MIGRATION.read_text().split("-- migrate: apply")[1].split("-- migrate: rollback")[0])
+        await connection.close()
+
+    asyncio.run(make())
+    return name
 
 
 @pytest.fixture
-async def settings(servers: dict[str, str]) -> AsyncIterator[CommonSettings]:
-    """Settings of a deployment of the test's own, its database made and migrated."""
-    dsn = servers["POSTGRES_DSN"]
-    admin = await asyncpg.connect(dsn)
-    prefix = f"t{os.urandom(5).hex()}_"
-    name = f"{prefix}sample"
-    try:
-        if not await admin.fetchval("SELECT true FROM pg_database WHERE datname='t_template'"):
-            await admin.execute("CREATE DATABASE t_template")
-            c = await asyncpg.connect(re.sub(r"/[^/]*$", "/t_template", dsn))
-            for path in (_ROOT / "shared/database/migrations/plumbing_0001.sql", Path(__file__).parent / "migrations/sample_0001.sql"):
-                await c.execute(path.read_text().split("-- migrate: apply")[1].split("-- migrate: rollback")[0])
-            await c.close()
-        await admin.execute(f"CREATE ROLE {name} LOGIN SUPERUSER")
-        await admin.execute(f"CREATE DATABASE {name} TEMPLATE t_template OWNER {name}")
-        yield CommonSettings.model_validate(
-            {
-                "postgres_dsn": dsn,
-                "kafka_bootstrap_servers": servers["KAFKA_BOOTSTRAP_SERVERS"],
-                "database_prefix": prefix,
-                "topic_prefix": f"{prefix}",
-                "drain_timeout_s": 10,
-                "log_format": "console",
-                "log_level": "WARNING",
-            }
-        )
-        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await admin.execute(f"DROP ROLE {name}")
-    finally:
-        await admin.close()
+async def settings(common_settings: CommonSettings, sample_template: str) -> AsyncIterator[CommonSettings]:
+    """Yield settings of a deployment of the test's own, its database made and migrated."""
+    admin = await asyncpg.connect(common_settings.admin_dsn())
+    name = f"{common_settings.database_prefix}sample"
+    password = common_settings.role_password("sample") or ""
+    await admin.execute(f'CREATE ROLE "{name}" LOGIN PASSWORD \'{password}\' IN ROLE "{sample_template}"')
+    await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{sample_template}"')
+    yield common_settings
+    await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    await admin.execute(f'DROP ROLE "{name}"')
+    await admin.close()
 
 
 @pytest.fixture
@@ -84,10 +84,9 @@ def cluster(settings: CommonSettings) -> Cluster:
 
 @pytest.fixture
 async def deployment(settings: CommonSettings, database: Database, cluster: Cluster) -> AsyncIterator[Deployment]:
-    """A way to run sample services; whatever still runs at the end of the test is stopped."""
+    """Yield a way to run sample services; whatever still runs at the end of the test is stopped."""
     await cluster.create("account-facts", "account-events", "operator-requests", "dead-letters")
     async with AsyncExitStack() as stack:
         deployment = Deployment(settings, database, cluster)
         stack.push_async_callback(deployment.stop_all)
         yield deployment
-    assert asyncio.get_running_loop().is_running()

@@ -19,14 +19,16 @@ class Deployment:
         self.settings, self.database, self.cluster = settings, database, cluster
         self._running: dict[int, tuple[Service, asyncio.Task[None]]] = {}
 
-    def begin(self, consumes: Sequence[Consume] | None = None, **options: Any) -> Service:  # noqa: ANN401
+    def begin(self, consumes: Sequence[Consume] | None = None, **options: Any) -> Service:
         """Run a service, by default one that keeps accounts and answers permit requests."""
-        wishes = consumes if consumes is not None else [Consume("account-facts", accounts()), Consume("operator-requests", permits())]
+        wishes = (
+            consumes if consumes is not None else [Consume("account-facts", accounts()), Consume("operator-requests", permits())]
+        )
         service = Service("sample", options.pop("settings", self.settings), consumes=wishes, **options)
         self._running[id(service)] = (service, asyncio.create_task(service.run()))
         return service
 
-    async def start(self, consumes: Sequence[Consume] | None = None, **options: Any) -> Service:  # noqa: ANN401
+    async def start(self, consumes: Sequence[Consume] | None = None, **options: Any) -> Service:
         """Run a service and wait until it is ready."""
         service = self.begin(consumes, **options)
         await self.ready(service)

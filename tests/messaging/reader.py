@@ -13,7 +13,7 @@ from tests.messaging.wire import Draft, numbered
 class Reader:
     """One topic of the sample service, read from partition 0."""
 
-    def __init__(self, database: Database, topic: str, handler: BatchHandler, **options: Any) -> None:  # noqa: ANN401
+    def __init__(self, database: Database, topic: str, handler: BatchHandler, **options: Any) -> None:
         """Read `topic` into `database`."""
         self.database = database
         self.topic = topic
@@ -39,11 +39,11 @@ class Reader:
         return [(row["event_id"], row["what"]) for row in rows]
 
     async def dead(self) -> list[dict[str, Any]]:
-        """The dead letters so far."""
+        """Return the dead letters so far."""
         return [dict(row) for row in await self.database.pool.fetch('SELECT * FROM dead_letters ORDER BY topic, "offset"')]
 
     async def outbox(self, topic: str) -> Sequence[Any]:
-        """What waits to be sent on `topic` (short name)."""
+        """Return what waits to be sent on `topic` (short name)."""
         return list(
             await self.database.pool.fetch(
                 "SELECT * FROM outbox WHERE topic = $1 ORDER BY id", self.database.topic_prefix + topic
@@ -56,7 +56,7 @@ class Reader:
             return await tx.is_unclear(self.topic, key)
 
     async def stands(self) -> int | None:
-        """The stored offset of partition 0."""
+        """Return the stored offset of partition 0."""
         found: int | None = await self.database.pool.fetchval(
             "SELECT next_offset FROM consumer_offsets WHERE topic = $1 AND partition = 0", self.topic
         )

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from shared.contracts.envelope import Event
 from shared.contracts.account_events import AccountKnown
+from shared.contracts.envelope import Event
 from shared.contracts.facts import AccountStated
 from shared.contracts.requests import PermitRequested
 from shared.database.transaction import Timer, Transaction
 from shared.messaging.handlers import EachHandler, Park, each
+
 
 async def note(tx: Transaction, event_id: str, key: str, what: str) -> None:
     """Write down an effect; twice in the journal is twice done."""
@@ -38,9 +39,7 @@ async def keep_account(tx: Transaction, event: Event[Any]) -> None:
 
 async def answer_permit(tx: Transaction, event: Event[Any]) -> None:
     """Answer once the account is known, or once it is sure not to be."""
-    found = await tx.connection.fetchval(
-        "SELECT true FROM accounts WHERE account_id = $1 FOR UPDATE", event.data.account_id
-    )
+    found = await tx.connection.fetchval("SELECT true FROM accounts WHERE account_id = $1 FOR UPDATE", event.data.account_id)
     if event.data.ticket == "fail":
         message = "the handler cannot take this request"
         raise LookupError(message)
@@ -68,17 +67,17 @@ def known_of(account_id: str, display_name: str | None) -> AccountKnown:
 
 
 def accounts() -> EachHandler:
-    """The handler of facts."""
+    """Return the handler of facts."""
     return each({AccountStated: keep_account})
 
 
 def permits() -> EachHandler:
-    """The handler of requests."""
+    """Return the handler of requests."""
     return each({PermitRequested: answer_permit})
 
 
 def states() -> EachHandler:
-    """The handler of state events."""
+    """Return the handler of state events."""
     return each({AccountKnown: journal_state})
 
 

@@ -114,8 +114,7 @@ async def test_too_large_a_share_of_our_own_failures_stops_the_consumer(database
     reader = await Reader(database, "account-facts", accounts(), failed_share_max=0.1).begin()
     await reader.feed(*[fact(f"good-{number}") for number in range(50)])
     with pytest.raises(Halted, match="failed by our own fault"):
-        for number in range(50):
-            await reader.feed(fact(f"bad-{number}", name="fail"))
+        await reader.feed(*[fact(f"bad-{number}", name="fail") for number in range(50)])
     dead = await reader.dead()
     assert 10 <= len(dead) <= 30
     # What stopped the consumer is still there to be read by the next, mended release.

@@ -44,7 +44,9 @@ async def test_nothing_is_acknowledged_before_its_commit(deployment: Deployment)
     gate = _Gate("slow")
     place = partition_of("a")
     await deployment.start([Consume("account-facts", gate, batch_records_max=1)])
-    await deployment.cluster.produce(fact("a", sequence=1), fact("a", sequence=2), fact("a", sequence=3, name="slow"), fact("a", sequence=4))
+    await deployment.cluster.produce(
+        fact("a", sequence=1), fact("a", sequence=2), fact("a", sequence=3, name="slow"), fact("a", sequence=4)
+    )
     await asyncio.wait_for(gate.met.wait(), 20)
     stored = await deployment.database.pool.fetchval(
         "SELECT next_offset FROM consumer_offsets WHERE topic = 'account-facts' AND partition = $1", place
@@ -136,7 +138,12 @@ async def test_a_stored_offset_beyond_the_log_stops_the_consumer_loudly(deployme
     service = deployment.begin()
     assert "beyond the end" in await deployment.not_ready(service, "consume.account-facts")
     assert service.health.stalled() == {}
-    assert await deployment.database.pool.fetchval("SELECT next_offset FROM consumer_offsets WHERE partition = 3 AND topic = 'account-facts'") == 1000
+    assert (
+        await deployment.database.pool.fetchval(
+            "SELECT next_offset FROM consumer_offsets WHERE partition = 3 AND topic = 'account-facts'"
+        )
+        == 1000
+    )
     assert await deployment.database.pool.fetchval("SELECT count(*) FROM accounts") == 0
 
 

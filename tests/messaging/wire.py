@@ -15,7 +15,7 @@ Headers = list[tuple[str, bytes | None]]
 
 
 def account(account_id: str = "acc-1", *, name: str = "Acme") -> dict[str, Any]:
-    """An account fact's data."""
+    """Return an account fact's data."""
     return {"account_id": account_id, "status": "active", "enterprise_verified": True, "display_name": name}
 
 
@@ -53,15 +53,13 @@ def fact(
     source: str = UPSTREAM,
     **more: str,
 ) -> "Draft":
-    """An account fact."""
-    found = headers(
-        "org.imagecommons.account.stated.v1", account_id, sequence=sequence, event_id=event_id, source=source, **more
-    )
+    """Return an account fact."""
+    found = headers("org.imagecommons.account.stated.v1", account_id, sequence=sequence, event_id=event_id, source=source, **more)
     return Draft("account-facts", account_id.encode(), found, json.dumps(account(account_id, name=name)).encode())
 
 
 def known(account_id: str = "acc-1", *, sequence: int = 1, name: str = "Acme", event_id: str | None = None) -> "Draft":
-    """The publisher's word on an account, with no request behind it."""
+    """Return the publisher's word on an account, with no request behind it."""
     found = headers(
         "org.imagecommons.account.known.v1", account_id, sequence=sequence, event_id=event_id, source="/image-commons/publisher"
     )
@@ -70,10 +68,8 @@ def known(account_id: str = "acc-1", *, sequence: int = 1, name: str = "Acme", e
 
 
 def permit(account_id: str = "acc-1", *, ticket: str = "T-1", event_id: str | None = None, **more: str) -> "Draft":
-    """An operator's request to permit an account to publish."""
-    found = headers(
-        "org.imagecommons.permit.requested.v1", account_id, event_id=event_id, source="/operators", **more
-    )
+    """Return an operator's request to permit an account to publish."""
+    found = headers("org.imagecommons.permit.requested.v1", account_id, event_id=event_id, source="/operators", **more)
     value = {"actor": {"kind": "operator", "id": "op-1"}, "region": "eu-1", "account_id": account_id, "ticket": ticket}
     return Draft("operator-requests", account_id.encode(), found, json.dumps(value).encode())
 
@@ -86,20 +82,20 @@ class Draft:
         self.topic, self.key, self.headers, self.value = topic, key, found, value
 
     def with_header(self, name: str, value: bytes | None) -> "Draft":
-        """This record with header `name` replaced."""
+        """Return this record with header `name` replaced."""
         kept = [(other, text) for other, text in self.headers if other != name]
         return Draft(self.topic, self.key, [*kept, (name, value)], self.value)
 
     def without_header(self, name: str) -> "Draft":
-        """This record without header `name`."""
+        """Return this record without header `name`."""
         return Draft(self.topic, self.key, [pair for pair in self.headers if pair[0] != name], self.value)
 
     def with_value(self, value: bytes | None) -> "Draft":
-        """This record with other bytes."""
+        """Return this record with other bytes."""
         return Draft(self.topic, self.key, self.headers, value)
 
     def with_key(self, key: bytes | None) -> "Draft":
-        """This record under another key."""
+        """Return this record under another key."""
         return Draft(self.topic, key, self.headers, self.value)
 
     @property
@@ -108,13 +104,13 @@ class Draft:
         return next(value.decode() for name, value in self.headers if name == "ce_id" and value is not None)
 
     def at(self, offset: int, *, partition: int | None = None) -> Record:
-        """This record at a place in its log."""
+        """Return this record at a place in its log."""
         place = partition_of(self.key.decode()) if partition is None and self.key is not None else partition or 0
         return Record(self.topic, place, offset, self.key, self.headers, self.value, int(time.time() * 1000))
 
 
 def request_data(value: bytes) -> Mapping[str, Any]:
-    """The JSON of a value."""
+    """Return the JSON of a value."""
     found: Mapping[str, Any] = json.loads(value)
     return found
 
