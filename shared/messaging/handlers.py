@@ -62,6 +62,6 @@ class EachHandler:
             raise
 
 
-def each(handlers: Mapping[type[BaseModel], EventHandler], *, before: BatchHandler | None = None) -> EachHandler:
-    """Return a batch handler that dispatches each event by the class of its data, `before` having seen the whole batch."""
+def each(handlers: Mapping[Any, EventHandler], *, before: BatchHandler | None = None) -> EachHandler:
+    """Return a batch handler that dispatches each event by the class of its data (model class → handler); `before` sees the whole batch first."""
     return EachHandler(handlers, before)

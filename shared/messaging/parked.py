@@ -130,7 +130,7 @@ class ParkedRequests:
                 message = f"parked request {parked_id} could be read when it was parked and cannot be read now"
                 raise RuntimeError(message)
             try:
-                await self._handlers[row["topic"]].one(tx, event)
+                await self._handlers[row["topic"]](tx, [event])
             except Park as again:
                 message = f"{event.type} asked to park although it may not any more"
                 raise RuntimeError(message) from again
