@@ -1,0 +1,1 @@
+"""Publisher: owns images, shares, accounts' standing, publish permissions and publications."""

@@ -1,0 +1,1 @@
+"""Publisher's tables: plain SQL, one module an aggregate."""

@@ -1,0 +1,1 @@
+"""What publisher decides, as pure functions of values: no input, no output, no clock."""

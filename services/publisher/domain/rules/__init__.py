@@ -1,0 +1,1 @@
+"""The rules of publishing, one file each, numbered as in the domain's table."""

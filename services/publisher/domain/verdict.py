@@ -1,0 +1,84 @@
+"""What a completed check means for the publication that waits for it. Only what passed publishes: fail closed."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from services.publisher.domain.model import Publication
+from services.publisher.domain.problems import PROBLEMS_MAX, problem
+from shared.contracts.answers import Problem
+from shared.contracts.checks import CheckCompleted, ResultItem
+from shared.contracts.codes import CODES, Code
+from shared.contracts.gate import POLICIES, Policy, weigh
+from shared.contracts.image_events import CheckView
+from shared.contracts.report import Attributes, CheckOutcome
+
+TAG_PREFIX: Final = "acs:ecs:image:"
+POLICY: Final[Policy] = POLICIES["gate"]
+"""The gate policy of every region; a policy of a region's own comes with the policy files."""
+_TAG_CHARACTERS_MAX: Final = 128
+_ENCRYPTION: Final = "SECURITY.Encryption"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`problems` say why the image does not pass; without any it does, `check` is there, and `tags` show what was detected.
+
+    `check` is there for what was refused too, if the check made a report: it leads the vendor to the evidence.
+    """
+
+    problems: tuple[Problem, ...] = ()
+    check: CheckView | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+
+
+def verdict_of(result: CheckCompleted, publication: Publication, *, now: datetime, policy: Policy = POLICY) -> Verdict:
+    """Weigh what the check of `publication` found."""
+    if result.content_version != publication.content_version:
+        return Verdict((undetermined("what was checked is not the content that was to be published"),))
+    weighed = weigh(result.items, policy, rules_version=result.rules_version, complete=result.complete, error=result.error)
+    check = _check_of(result, weighed.outcome, policy, now)
+    if weighed.outcome == "blocked":
+        blocking = [item for item in result.items if item.name in weighed.items and item.level == "failed"]
+        return Verdict(tuple(_blocked(item) for item in blocking[:PROBLEMS_MAX]), check)
+    if weighed.outcome == "undetermined":
+        return Verdict((undetermined("; ".join(weighed.reasons)),), check)
+    if result.error is not None or check is None:
+        return Verdict((undetermined(result.error or "the check named no report or no digest"),))
+    return Verdict(check=check, tags=tuple(tags_of(result.attributes).items()))
+
+
+def _check_of(result: CheckCompleted, outcome: CheckOutcome, policy: Policy, now: datetime) -> CheckView | None:
+    if result.report_id is None or result.report_sha256 is None or result.image_digest is None:
+        return None
+    return CheckView(
+        report_id=result.report_id,
+        report_sha256=result.report_sha256,
+        image_digest=result.image_digest,
+        rules_version=result.rules_version,
+        checked_at=now,
+        outcome=outcome,
+        policy_version=policy.version,
+    )
+
+
+def undetermined(reason: str) -> Problem:
+    """Return the problem of a check that told nothing, for `reason`."""
+    return problem(Code.CHECK_UNDETERMINED, field="check", value=reason)
+
+
+def tags_of(attributes: Attributes) -> dict[str, str]:
+    """Return the system tags that show what was detected (domain, While an image is a community image)."""
+    found = {
+        "osVersion": attributes.os_version,
+        "kernelVersion": attributes.kernel_version,
+        "architecture": attributes.architecture,
+    }
+    return {TAG_PREFIX + name: value[:_TAG_CHARACTERS_MAX] for name, value in found.items() if value}
+
+
+def _blocked(item: ResultItem) -> Problem:
+    code = Code.ENCRYPTED if item.name == _ENCRYPTION else Code.CHECK_FAILED
+    advice = CODES[code].advice
+    # The item's own code says which of its troubles was met.
+    return problem(code, field="image", value=item.code, item=item.name, level=item.level, evidence=item.evidence, advice=advice)

@@ -1,0 +1,1 @@
+"""Publisher's use cases, one a file."""
