@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The inspector: one open disk image in, JSON lines out.
+
+Started as `python -I -B <this folder> --fd N`, with one inherited, read-only file descriptor. Writes to standard output one JSON
+object a line: `{"begin": …}`, `{"progress": …}` now and then, `{"image": …}`, an `{"item": …}` for each item, `{"end": …}`. Its
+exit code is 0 whatever it found. A program of its own: nothing of it is imported by the services, and it imports nothing of theirs.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from confinement import confine  # noqa: E402 - isolated mode leaves this folder out of the path
+
+VERSION = "1"
+_TELL_EVERY_S = 0.2
+
+
+class Line:
+    """The line to the worker; progress is bounded in rate."""
+
+    def __init__(self) -> None:
+        self._told_at = 0.0
+
+    def say(self, kind: str, document: object) -> None:
+        """Write one line."""
+        sys.stdout.write(json.dumps({kind: document}) + "\n")
+        sys.stdout.flush()
+
+    def progress(self, phase: str, done: int, total: int) -> None:
+        """Write how far it is, at most five times a second, the end of a phase always."""
+        now = time.monotonic()
+        if now - self._told_at >= _TELL_EVERY_S or done == total:
+            self._told_at = now
+            self.say("progress", {"phase": phase, "done": done, "total": total})
+
+
+def inspect(descriptor: int, stated_format: str | None, line: Line) -> None:
+    """Look at the image and say what was found."""
+    from facts import gather
+    from header import look
+    from items import ITEMS
+
+    header = look(descriptor, stated_format)
+    line.say("image", {"format": header.format, "size_bytes": header.size_bytes, "virtual_size_bytes": header.virtual_size_bytes})
+    facts = gather(descriptor, header, line.progress)
+    for item in ITEMS:
+        line.say("item", item.judge(facts).as_document())
+    line.say("end", {})
+
+
+def main() -> None:
+    """Parse the arguments, give up what is not needed, inspect."""
+    parser = argparse.ArgumentParser(prog="inspector", description="Inspect one open disk image; JSON lines on standard output.")
+    parser.add_argument("--fd", type=int, required=True, help="the open file, read-only")
+    parser.add_argument("--format", default=None, help="the format that was stated, if any")
+    parser.add_argument("--memory-bytes", type=int, default=1 << 30, help="address space it may use")
+    parser.add_argument("--cpu-s", type=int, default=120, help="seconds of CPU it may use")
+    arguments = parser.parse_args()
+    # Before confinement: what is imported later would count against its limits all the same, but must still be openable.
+    import dissect.extfs.extfs
+    import dissect.hypervisor.disk.qcow2  # noqa: F401
+
+    held = confine(memory_bytes=arguments.memory_bytes, cpu_s=arguments.cpu_s)
+    line = Line()
+    line.say("begin", {"version": VERSION, "confinement": held})
+    inspect(arguments.fd, arguments.format, line)
+
+
+if __name__ == "__main__":
+    main()

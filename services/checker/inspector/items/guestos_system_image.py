@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Whether this is a system disk at all."""
+
+from facts import Facts
+from findings import Evidence, Item
+
+NAME = "GUESTOS.SystemImage"
+
+
+def judge(facts: Facts) -> Item:
+    """An empty file, a text, an installation medium, data only: no system disk."""
+    advice = "register the disk of an installed system, as raw or qcow2"
+    if facts.header.format == "iso":
+        return Item(NAME, "failed", "SystemImage.InstallationMedium", "iso", advice=advice)
+    if facts.root is not None:
+        return Item(NAME, "ok", value=f"partition {facts.root.partition.number}")
+    if any(volume.kind == "luks" for volume in facts.volumes) or facts.header.encrypted:
+        return Item(NAME, "unsupported", "SystemImage.Encrypted", advice="the disk is encrypted and was not looked into")
+    reason = facts.unreadable or (facts.root_reasons[0] if facts.root_reasons else None)
+    if reason is not None:
+        return Item(NAME, "unsupported", "SystemImage.NotReadable", advice=f"the disk could not be read: {reason}")
+    kinds = sorted({volume.kind for volume in facts.volumes})
+    if all(kind == "unknown" for kind in kinds):
+        text = "no partition table and no file system that is known"
+        return Item(NAME, "failed", "SystemImage.NoSystem", facts.header.format, (Evidence(text=text),), advice)
+    text = f"file systems found: {str.join(chr(44) + chr(32), kinds)}; none holds an os-release"
+    return Item(NAME, "failed", "SystemImage.DataOnly", facts.header.format, (Evidence(text=text),), advice)

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Whether the container is one file, whole, of the format stated, without features nobody knows."""
+
+from facts import Facts
+from findings import Evidence, Item
+
+NAME = "SECURITY.DiskFormat"
+
+
+def judge(facts: Facts) -> Item:
+    """Report every trouble that the look at the header found."""
+    if facts.header.troubles:
+        first = facts.header.troubles[0]
+        evidence = tuple(Evidence(text=trouble.text) for trouble in facts.header.troubles)
+        return Item(NAME, "failed", first.code, facts.header.format, evidence, first.text)
+    return Item(NAME, "ok", value=facts.header.format)
