@@ -74,4 +74,4 @@ class Narrator:
         self._console.print(plain(f"As told: {self.expectations} expectations held, {self.elapsed_s:.1f} s.", "bold green"))
 
     def _line(self, text: str, style: str) -> None:
-        self._console.print(plain(f"         {safe(text, characters_max=600)}", style))
+        self._console.print(plain(f"         {safe(text, characters_max=600)}", style), soft_wrap=True)

@@ -36,7 +36,7 @@ def command(
         out.document(document, lambda: fields(document))
         return
     document = query(
-        found, "publisher", "/publications", {"account_id": account, "region": region, "image": image, "limit": limit}
+        found, "publisher", "/publications", {"account_id": account, "region": region, "image_id": image, "limit": limit}
     )
     columns = ("publication_id", "image_id", "state", "since")
     rows = [[row.get(column) for column in columns] for row in document["publications"]]
