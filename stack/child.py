@@ -17,8 +17,8 @@ _STOP_TIMEOUT_S: Final = 15.0
 class Child:
     """One server program.
 
-    `death_signal` is what the kernel sends it when this process dies (prctl(2), PR_SET_PDEATHSIG, through setpriv(1)); `stop_signal`
-    asks it to end in good order. Its output goes to `log`.
+    `death_signal` is what the kernel sends it when this process dies (prctl(2), PR_SET_PDEATHSIG, through setpriv(1));
+    `stop_signal` asks it to end in good order. Its output goes to `log`.
     """
 
     def __init__(

@@ -121,7 +121,7 @@ async def kafka_child(folder: Path, *, port: int, controller_port: int, fast: bo
     if shutil.which("java") is None:
         message = "java is not installed: run `make setup`"
         raise KafkaMissing(message)
-    folder.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     archive = await _ensure_archive(port, controller_port)
     properties = await _format(folder, port, controller_port, fast=fast)
     command = [*_java(fast=fast, archive=archive), "kafka.Kafka", str(properties)]

@@ -10,11 +10,14 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
-from stack.child import Child
+from stack import folder_lock
 from stack.kafka_server import KafkaMissing, kafka_answers, kafka_child, wait_for_kafka
 from stack.postgres_server import PostgresMissing, data_folder, postgres_answers, postgres_child, wait_for_postgres
+
+if TYPE_CHECKING:
+    from stack.child import Child
 
 STATUS_FILE: Final = "status.json"
 _START_TIMEOUT_S: Final = 90.0
@@ -49,6 +52,7 @@ class LocalStack:
         self._tell: Callable[[str], None] = lambda _: None
         self.children: dict[str, Child] = {}
         self._identity: dict[str, int | str] = {}
+        self._lock: int | None = None
 
     def on_progress(self, tell: Callable[[str], None]) -> Self:
         """Have `tell` called with each step of the start, in words."""
@@ -102,7 +106,7 @@ class LocalStack:
 
     async def __aenter__(self) -> Self:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self._take_folder()
             self._identity = self._remember()
             self._tell("preparing Kafka and PostgreSQL")
             kafka, postgres = await asyncio.gather(
@@ -119,8 +123,12 @@ class LocalStack:
                 ),
             )
         except (KafkaMissing, PostgresMissing, OSError) as error:
+            self._leave_folder()
             message = f"the local stack cannot start: {error}"
             raise StackError(message) from error
+        except BaseException:
+            self._leave_folder()
+            raise
         self.children = {"kafka": kafka, "postgres": postgres}
         self._tell("starting them")
         try:
@@ -133,15 +141,26 @@ class LocalStack:
         self._tell("both answer")
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._stop()
 
     async def _stop(self) -> None:
         await asyncio.gather(*(child.stop() for child in self.children.values()))
         if not self._keep:
             remove(self.folder)
+        self._leave_folder()
+
+    def _take_folder(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = folder_lock.take(self.folder)
+        if self._lock is None:
+            message = f"another stack runs in {self.folder}: stop it (image-commons stack down), or use another folder"
+            raise StackError(message)
+
+    def _leave_folder(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def _remember(self) -> dict[str, int | str]:
         """Return ports and password of this folder's stack, choosing them the first time."""

@@ -92,7 +92,7 @@ def _init(data: Path, password: str) -> None:
 
 async def postgres_child(folder: Path, *, port: int, password: str) -> Child:
     """Return a server whose data belongs to the stack in `folder`, initialised and not yet started. Raises `PostgresMissing`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     data = data_folder(folder)
     if not (data / "PG_VERSION").exists():
         await asyncio.to_thread(_init, data, password)
@@ -134,5 +134,5 @@ async def postgres_answers(dsn: str) -> bool:
 async def wait_for_postgres(dsn: str, timeout_s: float) -> None:
     """Wait until the server takes queries; raises `TimeoutError` after `timeout_s`."""
     async with asyncio.timeout(timeout_s):
-        while not await postgres_answers(dsn):
+        while not await postgres_answers(dsn):  # noqa: ASYNC110 - another process's state
             await asyncio.sleep(_POLL_S)

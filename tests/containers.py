@@ -42,5 +42,6 @@ class KafkaContainer(DockerContainer):
 
 @contextmanager
 def containers() -> Iterator[dict[str, str]]:
-    with KafkaContainer() as kafka, PostgresContainer("postgres:17", username="postgres", dbname="postgres", driver=None) as postgres:
+    postgres_container = PostgresContainer("postgres:17", username="postgres", dbname="postgres", driver=None)
+    with KafkaContainer() as kafka, postgres_container as postgres:
         yield {"KAFKA_BOOTSTRAP_SERVERS": kafka.address(), "POSTGRES_DSN": postgres.get_connection_url()}

@@ -22,7 +22,8 @@ class TopicsError(Exception):
 def settings_of(topic: Topic, replication: int) -> dict[str, str]:
     """Return the broker's settings of `topic`.
 
-    LogAppendTime: age is judged by the broker's clock, not a stranger's. Short segments where time-limited: a segment is deleted whole.
+    LogAppendTime: age is judged by the broker's clock, not a stranger's. Short segments where time-limited: a segment is deleted
+    whole.
     """
     settings = {
         "message.timestamp.type": "LogAppendTime",
@@ -55,9 +56,13 @@ async def apply_topics(
         )
         existing = _existing(answer.topic_errors)
         if existing:
-            await admin.alter_configs(
-                [ConfigResource(ConfigResourceType.TOPIC, name, settings_of(wanted[name], replication)) for name in sorted(existing)]
+            answers = await admin.alter_configs(
+                [
+                    ConfigResource(ConfigResourceType.TOPIC, name, settings_of(wanted[name], replication))
+                    for name in sorted(existing)
+                ]
             )
+            _refused([(name, code, text) for answer in answers for code, text, _, name in answer.resources])
         await _wait_for_leaders(admin, list(wanted))
         for name in wanted:
             tell(f"{name}: {'there' if name in existing else 'made'}")
@@ -71,12 +76,17 @@ def _existing(topic_errors: list[tuple[Any, ...]]) -> set[str]:
     for name, code, *text in topic_errors:
         if code == _TOPIC_EXISTS:
             existing.add(name)
-        elif code:
-            failed.append(f"{name}: error {code} {text[0] if text else ''}".strip())
+        else:
+            failed.append((name, code, text[0] if text else None))
+    _refused(failed)
+    return existing
+
+
+def _refused(answers: list[tuple[str, int, str | None]]) -> None:
+    failed = [f"{name}: error {code} {text or ''}".strip() for name, code, text in answers if code]
     if failed:
         message = "the broker refused topics: " + "; ".join(failed)
         raise TopicsError(message)
-    return existing
 
 
 async def _wait_for_leaders(admin: AIOKafkaAdminClient, names: list[str]) -> None:
@@ -91,13 +101,15 @@ async def _wait_for_leaders(admin: AIOKafkaAdminClient, names: list[str]) -> Non
                         problems[described["topic"]] = "no leader yet"
                     elif len(partitions) != PARTITIONS:
                         message = (
-                            f"{described['topic']} has {len(partitions)} partitions, {PARTITIONS} are needed: a key's order depends on "
-                            "the count, so it cannot be changed; use another topic prefix, or delete the topic if it is not in use"
+                            f"{described['topic']} has {len(partitions)} partitions, {PARTITIONS} are needed: a key's order depends "
+                            "on the count, so it cannot be changed; use another topic prefix, or delete the topic if it is unused"
                         )
                         raise TopicsError(message)
                 if not problems:
                     return
                 await asyncio.sleep(_POLL_S)
     except TimeoutError:
-        message = f"topics without a leader after {_READY_TIMEOUT_S:.0f} s: {', '.join(sorted(problems))}; look at the broker's log"
+        message = (
+            f"topics without a leader after {_READY_TIMEOUT_S:.0f} s: {', '.join(sorted(problems))}; look at the broker's log"
+        )
         raise TopicsError(message) from None
