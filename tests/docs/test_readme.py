@@ -1,7 +1,8 @@
 """The README's blocks do what the README says.
 
-A ```console or ```python block that follows `<!-- run: … -->` is run, in order: `check` blocks without a platform, `platform` blocks
-against one. A console line `$ command` must exit with 0, or with N where `# exit N` follows; the lines beneath it must be in its output.
+A console or python block that follows `<!-- run: … -->` is run, in order: `check` blocks without a platform, `platform`
+blocks against one. A console line `$ command` must exit with 0, or with N where `# exit N` follows; the lines beneath it
+must be in its output.
 """
 
 from __future__ import annotations
