@@ -19,8 +19,10 @@ def images() -> DemoImages:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def platform(images: DemoImages, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
+async def platform(
+    servers: dict[str, str], images: DemoImages, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Platform]:
     """Broker, database and the four services."""
     scratch: Path = tmp_path_factory.mktemp("platform")
-    async with platform_running(scratch, [images.qcow2.parent, scratch]) as running:
+    async with platform_running(servers, scratch, [images.qcow2.parent, scratch]) as running:
         yield running

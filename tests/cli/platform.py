@@ -7,15 +7,15 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli.connection import KAFKA_VARIABLE, POSTGRES_VARIABLE, TOPIC_PREFIX_VARIABLE, Endpoints
+from cli.connection import TOPIC_PREFIX_VARIABLE, Endpoints
 from cli.processes import Services
-from demo.deployment import prepare, services_running, stack_running
+from demo.deployment import prepare, services_running
 
 PROJECT = Path(__file__).resolve().parents[2]
 COMMAND_TIMEOUT_S = 60
@@ -45,18 +45,10 @@ class Platform:
 
 
 @asynccontextmanager
-async def platform_running(scratch: Path, image_roots: Sequence[Path]) -> AsyncIterator[Platform]:
-    """Run a platform on what the environment names, else on a local stack; under names of its own."""
-    async with AsyncExitStack() as stack:
-        named = {name: os.environ[name] for name in (KAFKA_VARIABLE, POSTGRES_VARIABLE) if os.environ.get(name)}
-        if len(named) < 2:
-            named = await stack.enter_async_context(stack_running(scratch / "stack"))
-        token = secrets.token_hex(4)
-        variables = {
-            **named,
-            TOPIC_PREFIX_VARIABLE: f"cli-{token}.",
-            "IMAGE_COMMONS_DATABASE_PREFIX": f"cli_{token}_",
-        }
-        await prepare(variables)
-        endpoints, services = await stack.enter_async_context(services_running(variables, image_roots=image_roots, logs=scratch))
+async def platform_running(servers: Mapping[str, str], scratch: Path, image_roots: Sequence[Path]) -> AsyncIterator[Platform]:
+    """Run a platform on `servers`, under names of its own."""
+    token = secrets.token_hex(4)
+    variables = {**servers, TOPIC_PREFIX_VARIABLE: f"cli-{token}.", "IMAGE_COMMONS_DATABASE_PREFIX": f"cli_{token}_"}
+    await prepare(variables)
+    async with services_running(variables, image_roots=image_roots, logs=scratch) as (endpoints, services):
         yield Platform(endpoints, services, {**variables, **endpoints.environment()})

@@ -73,12 +73,12 @@ def run(step: Step, variables: dict[str, str]) -> None:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def platform(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
+async def platform(servers: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
     """Run a platform on which nothing has happened yet."""
     cache = PROJECT / ".cache" / "demo"
     images = build(cache)
     scratch: Path = tmp_path_factory.mktemp("readme")
-    async with platform_running(scratch, [cache, images.qcow2.parent]) as running:
+    async with platform_running(servers, scratch, [cache, images.qcow2.parent]) as running:
         yield running
 
 
