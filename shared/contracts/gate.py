@@ -65,6 +65,11 @@ class GateVerdict:
     reasons: tuple[str, ...] = ()
 
 
+def declared_items(rules_version: str) -> tuple[str, ...]:
+    """Return the items that `rules_version` declares; none for rules nobody knows."""
+    return DECLARED_ITEMS.get(rules_version, ())
+
+
 def missing_items(rules_version: str, items: Sequence[JudgedItem]) -> tuple[str, ...]:
     """Return the items that `rules_version` declares and `items` lack; raises `KeyError` for rules nobody knows."""
     present = {item.name for item in items}

@@ -7,17 +7,24 @@ cryptsetup's LUKS on-disk formats; ECMA-119 8.
 
 import os
 import struct
-from dataclasses import dataclass
+import sys
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 HEAD_BYTES = 64 * 1024
 VIRTUAL_BYTES_MAX = 64 * 2**40
 TABLE_BYTES_MAX = 256 * 2**20
 SECTOR = 512
-LUKS_MAGICS = (b"LUKS\xba\xbe", b"SKUL\xba\xbe")
+LUKS_OFFSET_MASK = 0x00FF_FFFF_FFFF_FE00
+_COMPRESSED = 1 << 62
+_MAGICS = (b"LUKS\xba\xbe", b"SKUL\xba\xbe")
 _QCOW2_KNOWN_INCOMPATIBLE = 0b11111
 _DIRTY_OR_CORRUPT = 0b00011
 _EXTERNAL_DATA_FILE = 1 << 2
 _EXTENDED_L2 = 1 << 4
+_OFFSET_MASK = 0x00FF_FFFF_FFFF_FE00
+_COMPRESSED = 1 << 62
 _MAGICS = (
     (0, b"QFI\xfb", "qcow2"),
     (0, b"KDMV", "vmdk"),
@@ -57,6 +64,8 @@ def look(descriptor: int, stated_format: str | None) -> Header:
     kind = _kind(head, size, descriptor)
     if kind == "qcow2":
         header = _qcow2(head, size)
+        if not header.troubles:
+            header = replace(header, troubles=_qcow2_places(descriptor, head, size))
     elif kind == "raw":
         troubles = (Trouble("DiskFormat.PartialSector", "the file is no whole number of 512-byte sectors", readable=True),)
         header = Header("raw", size, size, troubles if size % SECTOR and size >= SECTOR else ())
@@ -120,8 +129,36 @@ def _qcow2(head: bytes, size: int) -> Header:
     return Header("qcow2", size, virtual, tuple(troubles), encrypted=crypt != 0)
 
 
-def _qcow2_v3(head: bytes, trouble: "object") -> None:
-    assert callable(trouble)
+def _qcow2_places(descriptor: int, head: bytes, size: int) -> tuple[Trouble, ...]:
+    """Compare every place that the L1 and L2 tables name with the end of the file: a cut-off file is read short without an error."""
+    cluster_bits, l1_size, l1_offset = struct.unpack(">I", head[20:24])[0], *struct.unpack(">IQ", head[36:48])
+    cut = (Trouble("DiskFormat.Truncated", "clusters lie beyond the end of the file; the upload was cut off, or the tables lie"),)
+    budget = TABLE_BYTES_MAX
+    for entry in _table(descriptor, l1_offset, l1_size * 8):
+        l2_offset = entry & _OFFSET_MASK
+        if not l2_offset:
+            continue
+        budget -= 1 << cluster_bits
+        if l2_offset + (1 << cluster_bits) > size:
+            return cut
+        if budget < 0:
+            return (Trouble("DiskFormat.TooManyTables", f"more than {TABLE_BYTES_MAX} bytes of L2 tables"),)
+        table = _table(descriptor, l2_offset, 1 << cluster_bits)
+        compressed_mask = (1 << (62 - (cluster_bits - 8))) - 1
+        for one in table:
+            if one and (one & compressed_mask if one & _COMPRESSED else one & _OFFSET_MASK) >= size:
+                return cut
+    return ()
+
+
+def _table(descriptor: int, offset: int, length: int) -> array[int]:
+    entries = array("Q", os.pread(descriptor, length, offset)[: length // 8 * 8])
+    if sys.byteorder == "little":
+        entries.byteswap()
+    return entries
+
+
+def _qcow2_v3(head: bytes, trouble: Callable[[str, str], None]) -> None:
     if len(head) < 104:
         trouble("Truncated", "the qcow2 header is cut off")
         return

@@ -5,6 +5,7 @@ from facts import Facts
 from findings import Evidence, Item
 
 NAME = "SECURITY.DiskFormat"
+CUT = ("PartitionBeyondDisk", "Truncated")
 
 
 def judge(facts: Facts) -> Item:
@@ -13,4 +14,9 @@ def judge(facts: Facts) -> Item:
         first = facts.header.troubles[0]
         evidence = tuple(Evidence(text=trouble.text) for trouble in facts.header.troubles)
         return Item(NAME, "failed", first.code, facts.header.format, evidence, first.text)
+    reasons = [facts.unreadable] if facts.unreadable is not None else facts.root_reasons
+    cut = [reason for reason in reasons if reason.code in CUT]
+    if cut:
+        advice = f"{cut[0]}; upload the whole image again"
+        return Item(NAME, "failed", "DiskFormat.Truncated", facts.header.format, (Evidence(text=str(cut[0])),), advice)
     return Item(NAME, "ok", value=facts.header.format)

@@ -1,0 +1,1 @@
+"""What the checker does to files, processes and its database."""

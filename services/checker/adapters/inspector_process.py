@@ -1,0 +1,239 @@
+"""Starts the inspector on one open image, bounds it, and believes nothing it says that does not fit.
+
+Whatever goes wrong with it (it crashes, hangs, floods, lies) ends as an inspection that is not complete, with the reason.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+from pydantic_core import from_json, to_json
+
+from shared.contracts.gate import RULES_VERSION, declared_items
+from shared.contracts.report import Attributes, Item
+
+PROGRAM: Final = Path(__file__).resolve().parent.parent / "inspector"
+_LINE_BYTES_MAX: Final = 1024 * 1024
+_STDERR_BYTES_MAX: Final = 4096
+_FORMATS: Final = frozenset({"raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "iso"})
+
+OnProgress = Callable[[str, int, int], None]
+"""Told phase, done and total; called on the event loop, must not block."""
+
+
+@dataclass(frozen=True, slots=True)
+class InspectorLimits:
+    """What one inspection may use: wall clock and CPU in seconds, address space and output in bytes."""
+
+    wall_clock_s: float = 120.0
+    cpu_s: int = 60
+    memory_bytes: int = 1 << 30
+    output_bytes_max: int = 8 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Inspection:
+    """What an inspection gave. `error` says why it is not complete; what came before the error is kept as far as it made sense."""
+
+    items: list[Item] = field(default_factory=list)
+    format: str | None = None
+    virtual_size_bytes: int | None = None
+    confinement: tuple[str, ...] = ()
+    error: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that the rules declare was judged."""
+        return self.error is None
+
+    @property
+    def attributes(self) -> Attributes:
+        """The attributes among the items; those that do not fit are left out."""
+        values = {item.name: item.value for item in self.items if item.level == "ok"}
+        found = {
+            "platform": values.get("GUESTOS.Platform"),
+            "os_version": values.get("GUESTOS.OSVersion"),
+            "kernel_version": values.get("GUESTOS.KernelVersion"),
+            "architecture": values.get("GUESTOS.Architecture"),
+            "boot_mode": values.get("GUESTOS.BootMode"),
+        }
+        kept = {}
+        for name, value in found.items():
+            with suppress(ValidationError):
+                Attributes.model_validate({name: value})
+                kept[name] = value
+        return Attributes.model_validate(kept)
+
+
+class _Lie(Exception):
+    """The inspector said something that it never says."""
+
+
+def default_command() -> tuple[str, ...]:
+    """Return the command that starts the inspector: this interpreter, isolated from its user's environment and folders."""
+    return (sys.executable, "-I", "-B", str(PROGRAM))
+
+
+async def inspect_image(
+    descriptor: int,
+    *,
+    stated_format: str | None = None,
+    limits: InspectorLimits = InspectorLimits(),
+    on_progress: OnProgress = lambda _phase, _done, _total: None,
+    command: Sequence[str] | None = None,
+) -> Inspection:
+    """Inspect the image open at `descriptor`, which stays the caller's. Raises `OSError` only if no process can be started."""
+    arguments = [
+        *(command or default_command()),
+        *("--fd", str(descriptor), "--memory-bytes", str(limits.memory_bytes), "--cpu-s", str(limits.cpu_s)),
+        *(("--format", stated_format) if stated_format is not None else ()),
+    ]
+    process = await asyncio.create_subprocess_exec(
+        *arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        pass_fds=(descriptor,),
+        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
+        cwd="/",
+        limit=_LINE_BYTES_MAX,
+        start_new_session=True,
+    )
+    inspection = Inspection()
+    complaints = asyncio.create_task(_complaints(process))
+    try:
+        async with asyncio.timeout(limits.wall_clock_s):
+            await _listen(process, inspection, limits, on_progress)
+    except TimeoutError:
+        inspection.error = f"the inspector was stopped after {limits.wall_clock_s:.0f} s"
+    except (_Lie, ValidationError) as error:
+        inspection.error = f"the inspector's output makes no sense: {_short(error)}"
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        code = await process.wait()
+        said = await complaints
+    if inspection.error == _UNFINISHED:
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        inspection.error = f"the inspector {how} before it had finished{': ' if said else ''}{said}"[:1000]
+    if inspection.error is None:
+        names = [item.name for item in inspection.items]
+        missing = [name for name in declared_items(RULES_VERSION) if name not in names]
+        if missing:
+            inspection.error = f"the inspector left out {', '.join(missing)}"
+    return inspection
+
+
+_UNFINISHED: Final = "unfinished"
+
+
+async def _listen(
+    process: asyncio.subprocess.Process, inspection: Inspection, limits: InspectorLimits, on_progress: OnProgress
+) -> None:
+    assert process.stdout is not None  # a pipe was asked for
+    inspection.error = _UNFINISHED
+    received = 0
+    while True:
+        try:
+            line = await process.stdout.readline()
+        except ValueError:
+            message = f"a line of more than {_LINE_BYTES_MAX} bytes"
+            raise _Lie(message) from None
+        if not line:
+            return
+        received += len(line)
+        if received > limits.output_bytes_max:
+            message = f"more than {limits.output_bytes_max} bytes"
+            raise _Lie(message)
+        if _take(line, inspection, on_progress):
+            inspection.error = None
+            return
+
+
+def _take(line: bytes, inspection: Inspection, on_progress: OnProgress) -> bool:
+    """Take one line in; returns whether it was the last. Raises `_Lie` or `ValidationError`."""
+    try:
+        document = from_json(line, allow_inf_nan=False)
+    except ValueError as error:
+        raise _Lie(str(error)) from None
+    if not isinstance(document, dict) or len(document) != 1:
+        message = "a line that is no object of one member"
+        raise _Lie(message)
+    ((kind, body),) = document.items()
+    if kind == "end":
+        return True
+    if not isinstance(body, dict):
+        message = f"{kind!r:.40} is no object"
+        raise _Lie(message)
+    if kind == "item":
+        _take_item(body, inspection)
+    elif kind == "image":
+        _take_image(body, inspection)
+    elif kind == "progress":
+        _take_progress(body, on_progress)
+    elif kind == "begin":
+        inspection.confinement = tuple(str(held)[:64] for held in list(body.get("confinement", ()))[:16])
+    else:
+        message = f"a line of kind {kind!r:.40}"
+        raise _Lie(message)
+    return False
+
+
+def _take_item(body: dict[str, Any], inspection: Inspection) -> None:
+    item = Item.model_validate_json(_again(body))
+    if item.name not in declared_items(RULES_VERSION):
+        message = f"item {item.name} is not one of the rules"
+        raise _Lie(message)
+    if any(item.name == known.name for known in inspection.items):
+        message = f"item {item.name} is there twice"
+        raise _Lie(message)
+    if item.level != "ok" and (item.code is None or item.advice is None):
+        message = f"item {item.name} is {item.level} without code or advice"
+        raise _Lie(message)
+    inspection.items.append(item)
+
+
+def _again(body: dict[str, Any]) -> bytes:
+    # Strict validation of lists as tuples is for JSON only, so the part goes through it once more.
+    return to_json(body)
+
+
+def _take_image(body: dict[str, Any], inspection: Inspection) -> None:
+    kind, virtual = body.get("format"), body.get("virtual_size_bytes")
+    if kind not in _FORMATS or not isinstance(virtual, int) or not 0 <= virtual < 2**64:
+        message = "an impossible format or size"
+        raise _Lie(message)
+    # A header may claim any size; the report's field holds what a disk can have.
+    inspection.format, inspection.virtual_size_bytes = kind, min(virtual, 2**62)
+
+
+def _take_progress(body: dict[str, Any], on_progress: OnProgress) -> None:
+    phase, done, total = body.get("phase"), body.get("done"), body.get("total")
+    if not isinstance(phase, str) or not isinstance(done, int) or not isinstance(total, int):
+        message = "progress without phase, done and total"
+        raise _Lie(message)
+    on_progress("".join(one for one in phase[:40] if one.isprintable()) or "checking", max(0, done), max(0, total))
+
+
+async def _complaints(process: asyncio.subprocess.Process) -> str:
+    """Read standard error to its end, so that it never blocks, and return the last of it, safe to show."""
+    assert process.stderr is not None  # a pipe was asked for
+    kept = b""
+    while chunk := await process.stderr.read(_STDERR_BYTES_MAX):
+        kept = (kept + chunk)[-_STDERR_BYTES_MAX:]
+    last = kept.decode(errors="backslashreplace").strip().rpartition("\n")[2]
+    return "".join(one if one.isprintable() else "?" for one in last)[:300]
+
+
+def _short(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        return f"{'.'.join(map(str, first['loc']))[:80]}: {first['msg'][:160]}"
+    return str(error)[:300]

@@ -1,0 +1,1 @@
+"""Pure: how a report is put together."""
