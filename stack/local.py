@@ -156,6 +156,8 @@ class LocalStack:
         if self._lock is None:
             message = f"another stack runs in {self.folder}: stop it (image-commons stack down), or use another folder"
             raise StackError(message)
+        # What a killed supervisor wrote down is about processes that are gone.
+        (self.folder / STATUS_FILE).unlink(missing_ok=True)
 
     def _leave_folder(self) -> None:
         if self._lock is not None:

@@ -17,6 +17,7 @@ from cli.connection import PROJECT, stack_folder
 from cli.errors import CommandError
 from cli.options import Json
 from cli.output import Output, fields
+from stack import folder_lock
 
 _UP_TIMEOUT_S = 120.0
 _DOWN_TIMEOUT_S = 40.0
@@ -60,7 +61,12 @@ def _prepare(environment: dict[str, str], out: Output) -> None:
     """Run the two one-shot jobs, as an operator would."""
     for job in (("topics", "apply"), ("migrate",)):
         done = subprocess.run(
-            [sys.executable, "-m", "cli", *job], cwd=PROJECT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+            [sys.executable, "-m", "cli", *job],
+            cwd=PROJECT,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             raise CommandError(f"{' '.join(job)} failed", why=done.stderr.strip()[-2000:])
@@ -76,7 +82,9 @@ def _wait_until_up(place: Path, process: subprocess.Popen[bytes]) -> None:
             break
         time.sleep(_POLL_S)
     why = (place / "supervisor.log").read_text(errors="replace").strip()[-2000:]
-    raise CommandError("the stack did not come up", where=str(place), why=why or "no answer in time", advice="image-commons stack logs")
+    raise CommandError(
+        "the stack did not come up", where=str(place), why=why or "no answer in time", advice="image-commons stack logs"
+    )
 
 
 @app.command()
@@ -88,9 +96,11 @@ def down(folder: Folder = None, as_json: Json = False) -> None:
         pid = int(status["supervisor_pid"])
         os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + _DOWN_TIMEOUT_S
-        while _alive(pid):
+        while folder_lock.is_held(place):
             if time.monotonic() > deadline:
-                raise CommandError("the stack does not stop", where=f"process {pid}", advice=f"kill -9 {pid}: its servers end with it")
+                raise CommandError(
+                    "the stack does not stop", where=f"process {pid}", advice=f"kill -9 {pid}: its servers end with it"
+                )
             time.sleep(_POLL_S)
     out.document({"stopped": bool(status), "dir": str(place)}, lambda: "stopped" if status else "nothing was running")
 
@@ -111,7 +121,7 @@ def status(folder: Folder = None, as_json: Json = False) -> None:
             return await kafka_answers(found["KAFKA_BOOTSTRAP_SERVERS"]), await postgres_answers(found["POSTGRES_DSN"])
 
         kafka, postgres = asyncio.run(ask())
-        document |= {**found, "kafka_answers": kafka, "postgres_answers": postgres}
+        document |= {**found, **_pids(int(found["supervisor_pid"])), "kafka_answers": kafka, "postgres_answers": postgres}
     out.document(document, lambda: fields(document))
     if not (document.get("kafka_answers") and document.get("postgres_answers")):
         raise typer.Exit(1)
@@ -136,16 +146,22 @@ def _folder(folder: Path | None) -> Path:
 
 
 def _status(place: Path) -> dict[str, str]:
-    """Return what the supervisor of `place` wrote down; empty if none is alive."""
+    """Return what the supervisor of `place` wrote down; empty if none is alive or it is still starting."""
     try:
         found: dict[str, str] = json.loads((place / "status.json").read_text())
     except (OSError, ValueError):
         return {}
-    return found if _alive(int(found["supervisor_pid"])) else {}
+    return found if folder_lock.is_held(place) else {}
 
 
-def _alive(pid: int) -> bool:
+def _pids(supervisor: int) -> dict[str, int]:
+    """Return the servers' process ids as they are now: a killed server comes back under another."""
+    found = {}
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes() != b""
+        children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+        for child in children:
+            command = Path(f"/proc/{child}/cmdline").read_bytes()
+            found["kafka_pid" if b"kafka.Kafka" in command else "postgres_pid"] = int(child)
     except OSError:
-        return False
+        return found
+    return found

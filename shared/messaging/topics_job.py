@@ -100,11 +100,7 @@ async def _wait_for_leaders(admin: AIOKafkaAdminClient, names: list[str]) -> Non
                     if described["error_code"] or any(partition["leader"] < 0 for partition in partitions):
                         problems[described["topic"]] = "no leader yet"
                     elif len(partitions) != PARTITIONS:
-                        message = (
-                            f"{described['topic']} has {len(partitions)} partitions, {PARTITIONS} are needed: a key's order depends "
-                            "on the count, so it cannot be changed; use another topic prefix, or delete the topic if it is unused"
-                        )
-                        raise TopicsError(message)
+                        raise _other_count(described["topic"], len(partitions))
                 if not problems:
                     return
                 await asyncio.sleep(_POLL_S)
@@ -113,3 +109,10 @@ async def _wait_for_leaders(admin: AIOKafkaAdminClient, names: list[str]) -> Non
             f"topics without a leader after {_READY_TIMEOUT_S:.0f} s: {', '.join(sorted(problems))}; look at the broker's log"
         )
         raise TopicsError(message) from None
+
+
+def _other_count(topic: str, count: int) -> TopicsError:
+    return TopicsError(
+        f"{topic} has {count} partitions, {PARTITIONS} are needed: a key's order depends on the count, so it cannot be changed; "
+        "use another topic prefix, or delete the topic if it is unused"
+    )
