@@ -16,9 +16,7 @@ HEAD_BYTES = 64 * 1024
 VIRTUAL_BYTES_MAX = 64 * 2**40
 TABLE_BYTES_MAX = 256 * 2**20
 SECTOR = 512
-LUKS_OFFSET_MASK = 0x00FF_FFFF_FFFF_FE00
-_COMPRESSED = 1 << 62
-_MAGICS = (b"LUKS\xba\xbe", b"SKUL\xba\xbe")
+LUKS_MAGICS = (b"LUKS\xba\xbe", b"SKUL\xba\xbe")
 _QCOW2_KNOWN_INCOMPATIBLE = 0b11111
 _DIRTY_OR_CORRUPT = 0b00011
 _EXTERNAL_DATA_FILE = 1 << 2
@@ -151,7 +149,7 @@ def _qcow2_places(descriptor: int, head: bytes, size: int) -> tuple[Trouble, ...
     return ()
 
 
-def _table(descriptor: int, offset: int, length: int) -> array[int]:
+def _table(descriptor: int, offset: int, length: int) -> "array[int]":
     entries = array("Q", os.pread(descriptor, length, offset)[: length // 8 * 8])
     if sys.byteorder == "little":
         entries.byteswap()
