@@ -23,7 +23,7 @@ setup: ## Install what is missing (the others call it)
 	@scripts/setup
 test: setup lint ## Lint, types, import rules and the default test suite
 	@$(PYTHON) -m pytest
-lint: setup ## Only the static part of `make test`
+lint: setup # the static part of `make test`
 	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy && .venv/bin/lint-imports
 test-crash: setup ## Kill everything at every named point (N=20: more random kills)
 	@$(PYTHON) -m pytest --timeout 1800 -p no:randomly tests/crash $(if $(N),--random-kills $(N))
