@@ -14,7 +14,7 @@ demo: setup ## Publish a real image over a real Kafka and PostgreSQL, and tell t
 up: setup ## Start a local stack (Kafka and PostgreSQL) in the background
 	@$(PYTHON) -m cli stack up
 down: ## Stop it, leaving nothing
-	@$(PYTHON) -m cli stack down
+	@[ ! -x $(PYTHON) ] || $(PYTHON) -m cli stack down
 check: setup ## Inspect a disk image: make check IMAGE=disk.qcow2
 	@$(PYTHON) -m cli check $(IMAGE)
 
