@@ -80,7 +80,7 @@ class Relay:
             began = time.monotonic()
             try:
                 await self._lead()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, RelayError) as error:
+            except Exception as error:  # noqa: BLE001 - rows stay until they are sent; no list of failures was ever complete
                 metrics.RELAY_FAILURES.inc()
                 await logger.awarning("relay_retried", error=repr(error))
             finally:
@@ -124,8 +124,7 @@ class Relay:
             await self._steps(reader, producer, deleting)
         finally:
             deleting.cancel()
-            with suppress(asyncio.CancelledError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                await deleting
+            await asyncio.wait([deleting])
             # After a non-retriable error an idempotent producer may be wedged for ever: never reuse it, never wait for it.
             with suppress(Exception):
                 await asyncio.wait_for(producer.stop(), 2)
