@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import ProducerClosed
 
 from shared import faults
 from shared.database.pool import Database
@@ -30,6 +31,7 @@ _RETRY_FIRST_S: Final = 0.1
 _RETRY_MAX_S: Final = 2.0
 _STEADY_S: Final = 5.0
 _DELETE_EVERY_S: Final = 0.1
+_DISCARD_TIMEOUT_S: Final = 5.0
 _BATCH_BYTES: Final = 128 * 1024
 
 _SELECT_NEXT: Final = "SELECT id, topic, key, headers, value FROM outbox WHERE id > $1 ORDER BY id LIMIT $2"
@@ -125,9 +127,7 @@ class Relay:
         finally:
             deleting.cancel()
             await asyncio.wait([deleting])
-            # After a non-retriable error an idempotent producer may be wedged for ever: never reuse it, never wait for it.
-            with suppress(Exception):
-                await asyncio.wait_for(producer.stop(), 2)
+            await _discard(producer)
 
     async def _steps(self, reader: "asyncpg.Connection[Any]", producer: AIOKafkaProducer, deleting: "asyncio.Task[None]") -> None:
         high = 0
@@ -196,6 +196,17 @@ def _broker_failures() -> Iterator[None]:
     except Exception as error:
         message = f"{type(error).__name__}: {error}"
         raise RelayError(message) from error
+
+
+async def _discard(producer: AIOKafkaProducer) -> None:
+    """End `producer` with whatever it still holds: after an error an idempotent one may be wedged, and must not be reused.
+
+    `stop` alone would wait for the broker to take what is pending, and, given up, leave a task behind that sends it much later.
+    """
+    accumulator = producer._message_accumulator  # noqa: SLF001 - there is no public way to give records up
+    accumulator.fail_all(ProducerClosed())
+    with suppress(Exception):
+        await asyncio.wait_for(producer.stop(), _DISCARD_TIMEOUT_S)
 
 
 async def _send(producer: AIOKafkaProducer, rows: list[Any]) -> None:

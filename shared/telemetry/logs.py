@@ -2,9 +2,11 @@
 
 import logging
 import sys
-from typing import Literal
+from typing import Final, Literal
 
 import structlog
+
+_REPEAT_AFTER_S: Final = 10.0
 
 
 def configure_logs(*, service: str, log_format: Literal["json", "console"], log_level: str) -> None:
@@ -38,9 +40,28 @@ def configure_logs(*, service: str, log_format: Literal["json", "console"], log_
     root.handlers[:] = [handler]
     root.setLevel(log_level)
     # These speak of every connection and request; what matters of them the service says itself.
+    handler.addFilter(_Repeats())
     for noisy in ("aiokafka", "faststream", "uvicorn", "asyncio"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(log_level)))
     structlog.contextvars.bind_contextvars(service=service)
+
+
+class _Repeats(logging.Filter):
+    """Lets a line of the Kafka client through once in ten seconds: while a broker is away it says the same hundreds of times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: dict[tuple[str, int], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether `record` is worth a line; lines are told apart by where in the source they come from."""
+        if not record.name.startswith("aiokafka"):
+            return True
+        place = (record.name, record.lineno)
+        if record.created - self._last.get(place, 0.0) < _REPEAT_AFTER_S:
+            return False
+        self._last[place] = record.created
+        return True
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

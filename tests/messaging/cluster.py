@@ -84,7 +84,9 @@ class Cluster:
 
     async def produce(self, *drafts: Draft, partition: int | None = None) -> None:
         """Write `drafts`, in order."""
-        async with AIOKafkaProducer(bootstrap_servers=self.address, acks="all", enable_idempotence=True) as producer:
+        producer = AIOKafkaProducer(bootstrap_servers=self.address, acks="all", enable_idempotence=True)
+        try:
+            await producer.start()
             sent = [
                 await producer.send(
                     self.prefix + draft.topic, draft.value, key=draft.key, headers=draft.headers, partition=partition
@@ -92,6 +94,8 @@ class Cluster:
                 for draft in drafts
             ]
             await asyncio.gather(*sent)
+        finally:
+            await asyncio.shield(producer.stop())
 
     @asynccontextmanager
     async def _consumer(self, topic: str) -> AsyncIterator[tuple[AIOKafkaConsumer, list[TopicPartition]]]:

@@ -152,7 +152,7 @@ async def test_what_cannot_be_sent_costs_the_producer_and_not_the_event(
         await cluster.create("account-events")
         await _empty(database)
     assert {key: _without_repeats(found) for key, found in (await _sequences(cluster)).items()} == {"a": [1, 2], "b": [1]}
-    assert all(producer._closed for producer in producers)
+    assert all(producer._closed and producer._sender.sender_task.done() for producer in producers)
 
 
 async def _at_least(found: list[Any], count: int) -> bool:
