@@ -1,0 +1,33 @@
+"""Settings of the checker."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from shared.settings import CommonSettings, Port, Seconds
+
+
+class CheckerSettings(CommonSettings):
+    """What the checker needs to know beside what all services do."""
+
+    http_port: Port = Field(default=8082, description="Port of the checker's HTTP queries; 0 leaves HTTP out.")
+    image_roots: tuple[Path, ...] = Field(
+        default=(), description='Folders that hold the images, as JSON: ["/images"]. A location outside them is refused.'
+    )
+    workers: int = Field(default=1, ge=1, le=64, description="Checks that one process runs at a time.")
+    lease_s: Seconds = Field(default=15, description="How long a claim holds without being renewed.")
+    renew_every_s: Seconds = Field(default=5, description="How often a worker renews its claim; well below lease_s.")
+    claims_max: int = Field(default=3, ge=1, le=100, description="Claims of one job before the check is given up.")
+    check_timeout_s: Seconds = Field(default=600, description="Wall clock of one inspection, from its claim.")
+    inspector_memory_bytes: int = Field(default=1 << 30, ge=128 << 20, description="Address space of an inspector.")
+    inspector_command: tuple[str, ...] | None = Field(
+        default=None, description="The program that inspects, as JSON list of words; the shipped inspector by default."
+    )
+
+    @model_validator(mode="after")
+    def _lease_outlives_renewals(self) -> Self:
+        if self.renew_every_s * 2 > self.lease_s:
+            message = "renew_every_s must be at most half of lease_s, or one slow renewal loses the claim"
+            raise ValueError(message)
+        return self
