@@ -127,4 +127,4 @@ async def _job(*arguments: str, environment: Mapping[str, str]) -> None:
 
 
 def _roots(folders: Sequence[Path]) -> dict[str, str]:
-    return {"IMAGE_COMMONS_CHECKER_IMAGE_ROOTS": json.dumps([str(folder) for folder in folders])}
+    return {"IMAGE_COMMONS_IMAGE_ROOTS": json.dumps([str(folder) for folder in folders])}

@@ -47,9 +47,7 @@ class CommonSettings(BaseSettings):
     http_host: str = Field(default="127.0.0.1", description="Address the HTTP queries listen on; there are no tokens yet.")
     batch_records_max: int = Field(default=500, ge=1, le=5000, description="Records handled in one transaction.")
     drain_timeout_s: Seconds = Field(default=30, description="How long a stopping service may finish what it has begun.")
-    outbox_backlog_max: int = Field(
-        default=50_000, ge=1, description="Unsent events beyond which the service is not ready."
-    )
+    outbox_backlog_max: int = Field(default=50_000, ge=1, description="Unsent events beyond which the service is not ready.")
     stalled_after_s: Seconds = Field(default=120, description="No progress of a loop for this long: not alive.")
     handler_failed_share_max: float = Field(
         default=0.1, gt=0, le=1, description="Share of recent records failing by our own fault that stops a consumer."

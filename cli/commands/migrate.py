@@ -33,5 +33,7 @@ def command(as_json: Json = False) -> None:
         raise CommandError("the databases could not be brought up to date", why=str(error)) from error
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         advice = "name an administrator's DSN in POSTGRES_DSN, or start a stack: image-commons stack up"
-        raise CommandError("PostgreSQL cannot be reached, or refuses", why=f"{type(error).__name__}: {error}", advice=advice) from error
+        raise CommandError(
+            "PostgreSQL cannot be reached, or refuses", why=f"{type(error).__name__}: {error}", advice=advice
+        ) from error
     Output(as_json=as_json).document({"databases": lines}, lambda: "\n".join(lines))

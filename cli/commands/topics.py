@@ -44,5 +44,7 @@ def apply(
         raise CommandError("the topics are not as they must be", where=where.kafka, why=str(error)) from error
     except (KafkaError, OSError) as error:
         advice = "start a local one with `image-commons stack up`, or name yours with --kafka or KAFKA_BOOTSTRAP_SERVERS"
-        raise CommandError("Kafka cannot be reached", where=f"{where.kafka} ({where.found})", why=str(error), advice=advice) from error
+        raise CommandError(
+            "Kafka cannot be reached", where=f"{where.kafka} ({where.found})", why=str(error), advice=advice
+        ) from error
     Output(as_json=as_json).document({"topics": lines}, lambda: "\n".join(lines))

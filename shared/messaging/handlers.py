@@ -63,5 +63,8 @@ class EachHandler:
 
 
 def each(handlers: Mapping[Any, EventHandler], *, before: BatchHandler | None = None) -> EachHandler:
-    """Return a batch handler that dispatches each event by the class of its data (model class → handler); `before` sees the whole batch first."""
+    """Return a batch handler that dispatches each event by the class of its data: model class → handler.
+
+    `before`, which may lock and not write, sees the whole batch first.
+    """
     return EachHandler(handlers, before)

@@ -21,6 +21,7 @@ _HOLD: Final = """
         held_before = held.sequence, sequence = GREATEST(held.sequence, excluded.sequence)
     RETURNING key, source, held_before, unclear
 """
+_KNOWN: Final = ".known.v1"
 
 
 @dataclass(slots=True)
@@ -58,7 +59,7 @@ async def admit_newer(tx: Transaction, topic: str, readings: Sequence[Reading]) 
         _HOLD, topic, [key for key, _ in slots], [source for _, source in slots], [newest[slot] for slot in slots]
     )
     held = {(row["key"], row["source"]): row["held_before"] or 0 for row in rows}
-    if any(row["unclear"] for row in rows) or await _others_unclear(tx, topic, slots):
+    if any(row["unclear"] for row in rows):
         return await _admit_with_marks(tx, topic, readings, held)
     return _newer(topic, readings, held)
 
@@ -79,18 +80,6 @@ def _newer(topic: str, readings: Sequence[Reading], held: dict[tuple[str, str], 
 def _slot(topic: str, event: Event[Any]) -> tuple[str, str]:
     # A state topic has one writer, so its source may change (a restored deployment) without starting the count anew.
     return event.subject, "" if TOPICS[topic].carries_state else event.source
-
-
-async def _others_unclear(tx: Transaction, topic: str, slots: list[tuple[str, str]]) -> bool:
-    """Whether a mark stands under another source of these keys (one whose record did not tell its source)."""
-    if TOPICS[topic].carries_state:
-        return False
-    found = await tx.connection.fetchval(
-        "SELECT EXISTS (SELECT FROM reader_keys WHERE topic = $1 AND key = ANY($2::text[]) AND unclear)",
-        topic,
-        [key for key, _ in slots],
-    )
-    return bool(found)
 
 
 async def _admit_with_marks(
@@ -121,12 +110,9 @@ def _take(rows: dict[tuple[str, str], _Held], topic: str, event: Event[Any]) -> 
     if sequence <= row.sequence:
         return False
     row.sequence = max(row.sequence, sequence)
-    if row.unclear and row.unclear_sequence is not None and sequence >= row.unclear_sequence:
+    as_new = row.unclear_sequence is not None and sequence >= row.unclear_sequence
+    if as_new or (row.unclear_sequence is None and event.type.endswith(_KNOWN)):
         row.unclear, row.unclear_sequence = False, None
-    if event.type.endswith(".known.v1"):
-        for (key, _), other in rows.items():
-            if key == event.subject and other.unclear_sequence is None:
-                other.unclear = False
     return True
 
 

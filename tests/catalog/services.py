@@ -1,15 +1,11 @@
-"""A service's database for a test, and ways to reach the service without a broker or a socket."""
+"""Ways to reach a service without a broker or a socket."""
 
 import json
-import os
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, urlencode
 
-import asyncpg
 from starlette.routing import BaseRoute
 
 from shared.database.pool import Database
@@ -19,56 +15,7 @@ from shared.messaging.handlers import BatchHandler
 from shared.messaging.parked import ParkedRequests
 from shared.messaging.processor import Processor
 from shared.messaging.records import Record
-
-_ROOT = Path(__file__).parents[2]
-
-
-def _named(dsn: str, name: str) -> str:
-    parts = urlsplit(dsn)
-    return urlunsplit(parts._replace(path=f"/{name}"))
-
-
-async def make_template(dsn: str, service: str) -> str:
-    """Make a database with the migrations of `service` applied; returns its name."""
-    name = f"template_{service}_{os.urandom(4).hex()}"
-    admin = await asyncpg.connect(dsn)
-    try:
-        await admin.execute(f"CREATE DATABASE {name}")
-    finally:
-        await admin.close()
-    connection = await asyncpg.connect(_named(dsn, name))
-    try:
-        folders = (_ROOT / "shared/database/migrations", _ROOT / "services" / service / "migrations")
-        for path in (path for folder in folders for path in sorted(folder.glob("*.sql"))):
-            await connection.execute(path.read_text().split("-- migrate: apply")[1].split("-- migrate: rollback")[0])
-    finally:
-        await connection.close()
-    return name
-
-
-async def drop(dsn: str, name: str) -> None:
-    admin = await asyncpg.connect(dsn)
-    try:
-        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    finally:
-        await admin.close()
-
-
-@asynccontextmanager
-async def copy_of(dsn: str, template: str, service: str) -> AsyncIterator[Database]:
-    """A database of the test's own."""
-    name = f"t_{service}_{os.urandom(5).hex()}"
-    admin = await asyncpg.connect(dsn)
-    try:
-        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        database = await Database.connect(_named(dsn, name), service=service, connections_max=6)
-        try:
-            yield database
-        finally:
-            await database.close()
-            await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    finally:
-        await admin.close()
+from tests.catalog.states import PARTITION
 
 
 @dataclass
@@ -85,11 +32,13 @@ class Reader:
     async def feed(self, *records: Record) -> None:
         """Process `records` as one batch."""
         if self.position == 0:
-            await self.database.pool.execute("INSERT INTO consumer_offsets VALUES ($1, 0, 0) ON CONFLICT DO NOTHING", self.topic)
+            await self.database.pool.execute(
+                "INSERT INTO consumer_offsets VALUES ($1, $2, 0) ON CONFLICT DO NOTHING", self.topic, PARTITION
+            )
         moved = await Processor(
             database=self.database, service="tested", topic=self.topic, handler=self.handler, end_offsets=self._ends
-        ).process(records, {0: self.position})
-        self.position = moved[0]
+        ).process(records, {PARTITION: self.position})
+        self.position = moved[PARTITION]
 
     async def unpark(self) -> int:
         """Take up every parked request whose waiting is over, the two seconds counted as gone."""

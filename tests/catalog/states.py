@@ -25,7 +25,7 @@ def publication(state: str = "published", publication_id: str = "pub-1") -> dict
 
 
 def image_state(image_id: str = "img-1", **given: Any) -> ImageState:
-    """A live community image, but for what is `given`; `public=False` gives it no publication."""
+    """Return a live community image, but for what is `given`; `public=False` gives it no publication."""
     public = given.pop("public", True)
     values: dict[str, Any] = {
         "image_id": image_id,
@@ -56,7 +56,7 @@ def image_state(image_id: str = "img-1", **given: Any) -> ImageState:
 
 
 def image_event(state: ImageState | None, *, sequence: int = 1, image_id: str | None = None, minutes: int = 0) -> Event[Any]:
-    """What a handler is given."""
+    """Return what a handler is given."""
     subject = state.image_id if state is not None else image_id or "img-1"
     return Event(
         id=str(uuid7()),
@@ -69,8 +69,12 @@ def image_event(state: ImageState | None, *, sequence: int = 1, image_id: str | 
     )
 
 
+PARTITION = 77
+"""Where tests read from: no key's real partition, so that a test can say how far those were read."""
+
+
 class Log:
-    """Writes records of one topic, partition 0, one after the other."""
+    """Writes records of one topic, in one partition, one after the other."""
 
     def __init__(self, topic: str, source: str = "/image-commons/publisher") -> None:
         self.topic, self.source = topic, source
@@ -79,7 +83,7 @@ class Log:
     def record(
         self, data: BaseModel, key: str, *, sequence: int | None = None, age: timedelta = timedelta(0), **more: Any
     ) -> Record:
-        """The next record, appended `age` ago."""
+        """Return the next record, appended `age` ago."""
         moment = datetime.now(UTC) - age
         given = {"id": str(uuid7()), "time": moment, **more}
         headers, value = encode(data, source=self.source, subject=key, sequence=sequence, **given)
@@ -88,15 +92,15 @@ class Log:
     def raw(
         self, key: str, headers: list[tuple[str, bytes | None]], value: bytes | None, age: timedelta = timedelta(0)
     ) -> Record:
-        """The next record, of whatever bytes."""
+        """Return the next record, of whatever bytes."""
         timestamp_ms = int((datetime.now(UTC) - age).timestamp() * 1000)
-        return Record(self.topic, 0, next(self._offsets), key.encode(), headers, value, timestamp_ms)
+        return Record(self.topic, PARTITION, next(self._offsets), key.encode(), headers, value, timestamp_ms)
 
     def image(self, state: ImageState | None, *, sequence: int, image_id: str = "img-1") -> Record:
-        """The next record, of an image's state."""
+        """Return the next record, of an image's state."""
         key = image_id if state is None else state.image_id
         return self.record(ImageKnown(state=state, change=ImageChange()), key, sequence=sequence)
 
     def garbage(self, record: Record) -> Record:
-        """The next record: as `record`, with a value that is no JSON."""
+        """Return the next record: as `record`, with a value that is no JSON."""
         return self.raw((record.key or b"").decode(), list(record.headers), b"{")

@@ -44,7 +44,7 @@ class World:
             "KAFKA_BOOTSTRAP_SERVERS": stack.kafka_bootstrap_servers,
             "POSTGRES_DSN": stack.postgres_dsn,
             "IMAGE_COMMONS_FAULTS_DIR": str(self.faults),
-            "IMAGE_COMMONS_CHECKER_IMAGE_ROOTS": f'["{self.images}"]',
+            "IMAGE_COMMONS_IMAGE_ROOTS": f'["{self.images}"]',
             "IMAGE_COMMONS_CHECKER_LEASE_S": "3",
             "IMAGE_COMMONS_CHECKER_RENEW_EVERY_S": "1",
             "IMAGE_COMMONS_CHECKER_CLAIMS_MAX": "30",

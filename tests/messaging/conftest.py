@@ -84,8 +84,12 @@ async def events(database: Database) -> Reader:
 
 
 @pytest.fixture
-def cluster(settings: CommonSettings) -> Cluster:
-    return Cluster(settings.kafka_bootstrap_servers, settings.topic_prefix)
+async def cluster(settings: CommonSettings) -> AsyncIterator[Cluster]:
+    """Yield the broker; topics of the test's are deleted afterwards: a small broker has no memory for those of a whole run."""
+    cluster = Cluster(settings.kafka_bootstrap_servers, settings.topic_prefix)
+    yield cluster
+    async with cluster.admin() as admin:
+        await admin.delete_topics([name for name in await admin.list_topics() if name.startswith(cluster.prefix)])
 
 
 @pytest.fixture

@@ -38,12 +38,12 @@ async def keep_account(tx: Transaction, event: Event[Any]) -> None:
 
 
 async def answer_permit(tx: Transaction, event: Event[Any]) -> None:
-    """Answer once the account is known, or once it is sure not to be."""
+    """Answer once the account is known, or once it is sure not to be; with ticket `now`, at once."""
     found = await tx.connection.fetchval("SELECT true FROM accounts WHERE account_id = $1 FOR UPDATE", event.data.account_id)
     if event.data.ticket == "fail":
         message = "the handler cannot take this request"
         raise LookupError(message)
-    if found is None and tx.may_park:
+    if found is None and tx.may_park and event.data.ticket != "now":
         raise Park(needs=[("account-facts", event.data.account_id)])
     await note(tx, event.id, event.subject, f"{'permitted' if found else 'refused'} {event.data.ticket}")
 

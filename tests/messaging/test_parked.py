@@ -112,6 +112,16 @@ async def test_later_requests_of_the_key_stay_behind_it(waiting: Reader, again: 
     assert await again.turn() == 1
 
 
+async def test_a_request_that_needs_no_waiting_stays_behind_one_of_its_batch_that_does(
+    waiting: Reader, again: ParkedRequests
+) -> None:
+    await waiting.feed(permit("a", ticket="1"), permit("a", ticket="now"), permit("b", ticket="now"))
+    assert await _what(waiting) == ["refused now"]
+    await _read_as_far_as(waiting.database, "a", 1)
+    assert [await again.turn(), await again.turn()] == [1, 1]
+    assert await _what(waiting) == ["refused now", "refused 1", "refused now"]
+
+
 async def test_the_same_parked_request_twice_is_one(waiting: Reader, again: ParkedRequests) -> None:
     once = permit("a")
     await waiting.feed(once, once)
