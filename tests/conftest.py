@@ -16,6 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from shared.database.migrate_job import SERVICES, migrate_all
 from shared.database.pool import Database
@@ -145,10 +146,17 @@ def common_settings(servers: dict[str, str], prefix: str) -> CommonSettings:
 
 
 @pytest.fixture
-async def topics(common_settings: CommonSettings) -> str:
-    """Make all topics of this test; returns their prefix."""
-    await apply_topics(common_settings.kafka_bootstrap_servers, prefix=common_settings.topic_prefix)
-    return common_settings.topic_prefix
+async def topics(common_settings: CommonSettings) -> AsyncIterator[str]:
+    """Yield the prefix of this test's topics; they are deleted afterwards: a small broker has no memory for a whole run's."""
+    prefix = common_settings.topic_prefix
+    await apply_topics(common_settings.kafka_bootstrap_servers, prefix=prefix)
+    yield prefix
+    admin = AIOKafkaAdminClient(bootstrap_servers=common_settings.kafka_bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.delete_topics([name for name in await admin.list_topics() if name.startswith(prefix)])
+    finally:
+        await admin.close()
 
 
 @pytest.fixture

@@ -116,6 +116,24 @@ async def test_a_lower_id_committed_late_is_not_lost(
     assert await _sequences(cluster) == {"early": [1], "late": [1]}
 
 
+async def test_only_what_was_sent_is_deleted(
+    settings: CommonSettings, database: Database, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lower id that is committed between the sending of a higher one and its delete must outlive that delete."""
+    monkeypatch.setattr(relay_module, "_POLL_S", 3600)
+    monkeypatch.setattr(relay_module, "_DELETE_EVERY_S", 1)
+    await cluster.create("account-events")
+    async with _running(settings, database) as relay:
+        await eventually(lambda: _leads(relay))
+        async with database.transaction() as slow:
+            slow.emit(known_of("early", None), key="early")
+            await slow.flush()
+            await _emit(database, "late")
+            await eventually(lambda: _at_least(relay._sent, 1))
+        await eventually(lambda: database.pool.fetchval("SELECT NOT EXISTS (SELECT FROM outbox WHERE key = 'late')"))
+        assert await database.pool.fetchval("SELECT count(*) FROM outbox WHERE key = 'early'") == 1
+
+
 async def test_a_lost_delete_is_a_duplicate_with_the_same_identity(
     settings: CommonSettings, database: Database, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

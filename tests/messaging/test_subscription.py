@@ -179,6 +179,23 @@ async def test_a_halted_consumer_stops_in_good_order(deployment: Deployment) -> 
     await deployment.stop(service, within_s=5)
 
 
+async def test_a_consumer_that_halted_reads_no_more(deployment: Deployment) -> None:
+    """A release that fails most of its input leaves the rest of it to be read by the next."""
+    await deployment.cluster.produce(*[fact(f"acc-{number}", name="fail") for number in range(60)], partition=3)
+    service = deployment.begin()
+    assert "failed by our own fault" in await deployment.not_ready(service, "consume.account-facts", within_s=60)
+    ours = service._subscriptions["account-facts"]
+    assert ours.consumer is not None
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(ours.before_poll(ours.consumer), 0.2)
+    await deployment.stop(service)
+    dead = await deployment.database.pool.fetchval("SELECT count(*) FROM dead_letters")
+    stands = await deployment.database.pool.fetchval(
+        "SELECT next_offset FROM consumer_offsets WHERE topic = 'account-facts' AND partition = 3"
+    )
+    assert 0 < dead == stands < 60
+
+
 async def test_a_second_process_takes_its_share_and_every_effect_is_once(deployment: Deployment) -> None:
     await deployment.start([Consume("account-facts", accounts(), batch_records_max=20)])
     drafts = [fact(f"acc-{number}") for number in range(600)]
