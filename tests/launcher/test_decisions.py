@@ -201,7 +201,7 @@ steps = st.lists(st.sampled_from(["paid", "free", "reinit", "release", "failed"]
 
 @given(steps, st.booleans())
 def test_charges_never_overlap_and_all_close(steps: list[str], begins_paid: bool) -> None:
-    """Whatever happens to an instance: one charge a paid disk, in a row without gaps inside a disk's life, all closed in the end."""
+    """Whatever happens to an instance: one charge a paid disk at most, one after the other, all closed in the end."""
     here = instance_of(PAID if begins_paid else IMAGE)
     history = [here]
     for number, step in enumerate([*steps, "release"]):

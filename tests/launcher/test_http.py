@@ -75,8 +75,8 @@ async def test_a_bad_query_is_refused_by_the_name_of_the_parameter(http: Http, g
 async def test_a_page_is_cut_from_an_index_before_charges_are_looked_up(desk: Desk) -> None:
     await desk.database.pool.execute(
         """
-        INSERT INTO instances SELECT 'i-'||n, 'a-'||n % 20, 'eu-1', NULL, 'launched', 'd-'||n, 'img-'||n % 50, 1, NULL, NULL, 'community',
-            now() - n * interval '1 second', now(), NULL, NULL FROM generate_series(1, 20000) AS n
+        INSERT INTO instances SELECT 'i-'||n, 'a-'||n % 20, 'eu-1', NULL, 'launched', 'd-'||n, 'img-'||n % 50, 1, NULL, NULL,
+            'community', now() - n * interval '1 second', now(), NULL, NULL FROM generate_series(1, 20000) AS n
         """
     )
     await desk.database.pool.execute("ANALYZE")

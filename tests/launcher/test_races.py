@@ -97,7 +97,7 @@ Step = Callable[[Transaction], Awaitable[None]]
 
 
 async def test_batches_that_name_images_crosswise_do_not_deadlock(desk: Desk) -> None:
-    """Requests name images in any order, image events come in key order: without one order of locks each would wait for the other."""
+    """Requests name images in any order, events come in key order: without one order of locks they would wait crosswise."""
     numbers = range(1, 9)
     await desk.know(*(image_state(f"img-{number}") for number in numbers))
     deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
