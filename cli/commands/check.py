@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from shared.contracts.report import Item, Report
 
 EXIT_CODES = {"passed": 0, "blocked": 1, "undetermined": 3}
-_MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "failed": ("FAILED", "bold red"), "unsupported": ("unknown", "magenta")}
+_MARKS = {
+    "ok": ("ok", "green"),
+    "warning": ("warning", "yellow"),
+    "failed": ("FAILED", "bold red"),
+    "unsupported": ("unknown", "magenta"),
+}
 _OUTCOMES = {"passed": "bold green", "blocked": "bold red", "undetermined": "bold yellow"}
 _ORDER = ("failed", "unsupported", "warning", "ok")
 
@@ -45,9 +50,12 @@ def command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A disk image: raw or qcow2.", show_default=False)],
     policy: Annotated[PolicyChoice, typer.Option(help="Which policy weighs what is found.")] = PolicyChoice.INSPECT,
     stated_format: Annotated[
-        DiskFormatChoice | None, typer.Option("--format", help="The format it is said to have; another one blocks.", show_default=False)
+        DiskFormatChoice | None,
+        typer.Option("--format", help="The format it is said to have; another one blocks.", show_default=False),
     ] = None,
-    timeout_s: Annotated[float, typer.Option("--timeout", min=1, max=3600, metavar="SECONDS", help="Limit of the inspection.")] = 120,
+    timeout_s: Annotated[
+        float, typer.Option("--timeout", min=1, max=3600, metavar="SECONDS", help="Limit of the inspection.")
+    ] = 120,
     as_json: Json = False,
 ) -> None:
     """Check a disk image: what it is, whether it would start, whether it is safe to accept.
@@ -109,7 +117,7 @@ def _refuse(file: Path, why: str, advice: str) -> NoReturn:
     raise CommandError("there is no disk image to check", where=str(file), why=why, advice=advice, exit_code=ExitCode.USAGE)
 
 
-def _progress(out: Output) -> Any:  # noqa: ANN401 - a function for the inspector's progress
+def _progress(out: Output) -> Any:
     """Return what shows progress: one line rewritten on a terminal, nothing in a pipe."""
     if out.json or not sys.stderr.isatty():
         return lambda _phase, _done, _total: None

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
+from services.checker.adapters.inspector_process import InspectorLimits, OnProgress
 from services.checker.adapters.jobs import (
     Claim,
     claim_job,
@@ -17,7 +18,6 @@ from services.checker.adapters.jobs import (
     renew_claim,
     store_report,
 )
-from services.checker.adapters.inspector_process import InspectorLimits, OnProgress
 from services.checker.adapters.locations import LocationRefused, open_location
 from services.checker.domain.result import completed, failed
 from services.checker.handlers.check_file import CHANGED, check_file

@@ -68,7 +68,9 @@ CODES: Final[dict[Code, CodeInfo]] = {
     Code.NAME_SENSITIVE: CodeInfo(8, "take the words named out of the name"),
     Code.DESCRIPTION_SENSITIVE: CodeInfo(8, "take the words named out of the description"),
     Code.IMAGE_PUBLIC: CodeInfo(9, "the image is a community image already; unpublish it first to publish it anew"),
-    Code.PUBLISH_IN_PROGRESS: CodeInfo(9, "wait for the answer to the earlier request, or unpublish to withdraw it", retryable=True),
+    Code.PUBLISH_IN_PROGRESS: CodeInfo(
+        9, "wait for the answer to the earlier request, or unpublish to withdraw it", retryable=True
+    ),
     Code.NOT_OWNER: CodeInfo(10, "ask the image's owner"),
     Code.CHECK_FAILED: CodeInfo(11, "mend what the items name, register the new content and publish again"),
     Code.QUOTA_COMMUNITY_IMAGE: CodeInfo(12, "unpublish an image of yours in this region, or ask for a larger quota"),
@@ -80,7 +82,9 @@ CODES: Final[dict[Code, CodeInfo]] = {
     Code.ACCOUNT_NOT_ACTIVE: CodeInfo(None, "the account is blocked or closed; ask its support"),
     Code.TAKEN_DOWN: CodeInfo(None, "ask the operator to lift the take-down"),
     Code.NOT_TAKEN_DOWN: CodeInfo(None, "there is no take-down to lift"),
-    Code.CHECK_UNDETERMINED: CodeInfo(11, "publish again; if it repeats, see the report for what could not be judged", retryable=True),
+    Code.CHECK_UNDETERMINED: CodeInfo(
+        11, "publish again; if it repeats, see the report for what could not be judged", retryable=True
+    ),
     Code.CHECK_TIMED_OUT: CodeInfo(11, "publish again later", retryable=True),
     Code.WITHDRAWN: CodeInfo(None, "the publication was withdrawn by an unpublish request; publish again if that was not meant"),
     Code.EXPIRED: CodeInfo(None, "send the request anew, with a later expires_at or none"),

@@ -48,7 +48,7 @@ class Event(Generic[D]):
     recorded_at: datetime | None = None
 
 
-class Undecodable(Exception):  # noqa: N818 - says what the record is
+class Undecodable(Exception):
     """A record that holds no event of ours; carries whatever of its identity could be read."""
 
     def __init__(self, reason_code: str, text: str) -> None:
@@ -207,7 +207,9 @@ def _body_of(event_type: EventType, value: bytes | None) -> BaseModel:
         data: BaseModel = event_type.model.__pydantic_validator__.validate_json(value)
     except ValidationError as error:
         errors = error.errors(include_url=False, include_context=False, include_input=False)
-        shown = "; ".join(f"{'.'.join(map(str, item['loc']))[:80] or 'body'}: {item['msg'][:160]}" for item in errors[:_ERRORS_SHOWN])
+        shown = "; ".join(
+            f"{'.'.join(map(str, item['loc']))[:80] or 'body'}: {item['msg'][:160]}" for item in errors[:_ERRORS_SHOWN]
+        )
         code = "json_invalid" if errors and errors[0]["type"] == "json_invalid" else "body_invalid"
         more = f"; and {len(errors) - _ERRORS_SHOWN} more" if len(errors) > _ERRORS_SHOWN else ""
         raise Undecodable(code, shown + more) from None
@@ -250,7 +252,12 @@ def _add_identity(
 ) -> None:
     """Add to `error` what can be told of the record in spite of it."""
     for name, raw in headers[:HEADERS_MAX]:
-        if name in {"ce_id", "ce_source", "ce_type", "ce_sequence"} and name not in found and raw and len(raw) <= HEADER_BYTES_MAX:
+        if (
+            name in {"ce_id", "ce_source", "ce_type", "ce_sequence"}
+            and name not in found
+            and raw
+            and len(raw) <= HEADER_BYTES_MAX
+        ):
             text = raw.decode(errors="replace")
             if "�" not in text and "\x00" not in text:
                 found[name] = text

@@ -48,7 +48,14 @@ class Policy:
 
 _BLOCKING: Final = frozenset({"GUESTOS.SystemImage", "GUESTOS.Fstab", "SECURITY.DiskFormat", "SECURITY.Encryption"})
 _JUDGED_OR_BLOCKED: Final = frozenset(
-    {"GUESTOS.SystemImage", "GUESTOS.Platform", "GUESTOS.Architecture", "GUESTOS.Fstab", "SECURITY.DiskFormat", "SECURITY.Encryption"}
+    {
+        "GUESTOS.SystemImage",
+        "GUESTOS.Platform",
+        "GUESTOS.Architecture",
+        "GUESTOS.Fstab",
+        "SECURITY.DiskFormat",
+        "SECURITY.Encryption",
+    }
 )
 POLICIES: Final[dict[str, Policy]] = {
     name: Policy(name, "1", blocks_failed=_BLOCKING, blocks_unsupported=_JUDGED_OR_BLOCKED) for name in ("gate", "inspect")
@@ -77,7 +84,12 @@ def missing_items(rules_version: str, items: Sequence[JudgedItem]) -> tuple[str,
 
 
 def weigh(
-    items: Sequence[JudgedItem], policy: Policy, *, rules_version: str = RULES_VERSION, complete: bool = True, error: str | None = None
+    items: Sequence[JudgedItem],
+    policy: Policy,
+    *,
+    rules_version: str = RULES_VERSION,
+    complete: bool = True,
+    error: str | None = None,
 ) -> GateVerdict:
     """Weigh `items` by `policy`.
 

@@ -155,5 +155,3 @@ def event_type_of(model: type[BaseModel]) -> EventType:
 def answers_to(model: type[BaseModel]) -> tuple[str, ...]:
     """Return the full types of which exactly one answers the request `model`; empty for what is no request."""
     return tuple(_BY_MODEL[answer].type for answer in _BY_MODEL[model].answered_by)
-
-

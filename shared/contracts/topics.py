@@ -57,7 +57,12 @@ TOPICS: Final[dict[str, Topic]] = {
         Topic("instance-requests", "requests", "instance id", ("upstream",), ("launcher",), 7 * _DAY_MS),
         Topic("instance-events", "state", "instance id", ("launcher",), ("catalog", "granted"), None),
         Topic(
-            "dead-letters", "dead-letters", "origin topic", ("publisher", "checker", "catalog", "launcher"), ("operator",), 30 * _DAY_MS
+            "dead-letters",
+            "dead-letters",
+            "origin topic",
+            ("publisher", "checker", "catalog", "launcher"),
+            ("operator",),
+            30 * _DAY_MS,
         ),
     )
 }

@@ -179,9 +179,7 @@ class World:
             name = headers["ce_type"].removeprefix("org.imagecommons.").removesuffix(".v1")
             topic = row["topic"].removeprefix(self.database.topic_prefix)
             sequence = int(headers["ce_sequence"])
-            found.append(
-                Told(topic, name, row["key"], sequence, headers.get("ce_correlationid"), json.loads(row["value"]))
-            )
+            found.append(Told(topic, name, row["key"], sequence, headers.get("ce_correlationid"), json.loads(row["value"])))
             self._seen = row["id"]
         return found
 
@@ -232,5 +230,3 @@ class World:
 
     async def count(self, table: str) -> int:
         return int(await self.database.pool.fetchval(f"SELECT count(*) FROM {table}"))
-
-

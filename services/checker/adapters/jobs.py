@@ -126,7 +126,9 @@ async def complete_job(tx: Transaction, claim: Claim, result: CheckCompleted) ->
     return None if found is None else int(found)
 
 
-async def store_report(tx: Transaction, *, report_id: str, check_id: str, image_digest: str, sha256: str, document: bytes) -> None:
+async def store_report(
+    tx: Transaction, *, report_id: str, check_id: str, image_digest: str, sha256: str, document: bytes
+) -> None:
     """Store a report's exact bytes."""
     await tx.connection.execute(
         "INSERT INTO reports (report_id, check_id, image_digest, sha256, document) VALUES ($1, $2, $3, $4, $5)",

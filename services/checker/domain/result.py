@@ -50,9 +50,7 @@ def _short(item: Item) -> ResultItem:
         name=item.name,
         level=item.level,
         code=item.code,
-        evidence=tuple(
-            Evidence(path=_cut(one.path), line=one.line, text=_cut(one.text), sha256=one.sha256) for one in evidence
-        )
+        evidence=tuple(Evidence(path=_cut(one.path), line=one.line, text=_cut(one.text), sha256=one.sha256) for one in evidence)
         or None,
     )
 

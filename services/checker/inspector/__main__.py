@@ -14,7 +14,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from confinement import confine  # noqa: E402 - isolated mode leaves this folder out of the path
+from confinement import confine
 
 VERSION = "1"
 _TELL_EVERY_S = 0.2

@@ -90,8 +90,8 @@ def _kind(head: bytes, size: int, descriptor: int) -> str:
 def _qcow2(head: bytes, size: int) -> Header:
     if len(head) < 72:
         return Header("qcow2", size, 0, (Trouble("DiskFormat.Truncated", "the qcow2 header is cut off"),))
-    version, backing_offset, _, cluster_bits, virtual, crypt, l1_size, l1_offset, refcount_offset, refcount_clusters = struct.unpack(
-        ">IQIIQIIQQI", head[4:60]
+    version, backing_offset, _, cluster_bits, virtual, crypt, l1_size, l1_offset, refcount_offset, refcount_clusters = (
+        struct.unpack(">IQIIQIIQQI", head[4:60])
     )
     troubles: list[Trouble] = []
 

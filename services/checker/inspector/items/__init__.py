@@ -6,6 +6,7 @@ from typing import Protocol
 
 from facts import Facts
 from findings import Item
+
 from items import (
     guestos_architecture,
     guestos_boot_mode,

@@ -34,13 +34,29 @@ def judge(facts: Facts) -> Item:
             missing.append((facts.fstab.evidence(number), "nofail" in options))
     fatal = tuple(evidence for evidence, may_fail in missing if not may_fail)
     if fatal:
-        return Item(NAME, "failed", "Fstab.NoSuchDevice", len(fatal), fatal, f"the system would wait for a device that is not there: {_ADVICE}")
+        return Item(
+            NAME,
+            "failed",
+            "Fstab.NoSuchDevice",
+            len(fatal),
+            fatal,
+            f"the system would wait for a device that is not there: {_ADVICE}",
+        )
     if len(facts.fstab.lines) > LINES_MAX:
         return Item(NAME, "unsupported", "Fstab.TooLong", advice=f"more than {LINES_MAX} lines")
     if missing:
-        return Item(NAME, "warning", "Fstab.NoSuchDeviceNofail", len(missing), tuple(evidence for evidence, _ in missing), _ADVICE)
+        return Item(
+            NAME, "warning", "Fstab.NoSuchDeviceNofail", len(missing), tuple(evidence for evidence, _ in missing), _ADVICE
+        )
     if unjudged:
-        return Item(NAME, "warning", "Fstab.KernelName", len(unjudged), tuple(unjudged), f"kernel names change with the machine: {_ADVICE}")
+        return Item(
+            NAME,
+            "warning",
+            "Fstab.KernelName",
+            len(unjudged),
+            tuple(unjudged),
+            f"kernel names change with the machine: {_ADVICE}",
+        )
     return Item(NAME, "ok", value=entries, evidence=(facts.fstab.evidence(),))
 
 
@@ -48,8 +64,12 @@ def _is_there(spec: str, volumes: list[Volume]) -> bool | None:
     """Whether the device that `spec` names is on the disk; None where that depends on the machine."""
     tag, separator, value = spec.partition("=")
     if separator and tag.upper() in _TAGS:
-        return _has(tag.upper(), value.strip("\""), volumes)
-    for folder, name in (("/dev/disk/by-uuid/", "UUID"), ("/dev/disk/by-label/", "LABEL"), ("/dev/disk/by-partuuid/", "PARTUUID")):
+        return _has(tag.upper(), value.strip('"'), volumes)
+    for folder, name in (
+        ("/dev/disk/by-uuid/", "UUID"),
+        ("/dev/disk/by-label/", "LABEL"),
+        ("/dev/disk/by-partuuid/", "PARTUUID"),
+    ):
         if spec.startswith(folder):
             return _has(name, spec.removeprefix(folder), volumes)
     if not spec.startswith("/dev/"):

@@ -3,6 +3,7 @@
 
 from facts import Facts
 from findings import Item
+
 from items import guestos_platform
 
 NAME = "GUESTOS.OSVersion"
