@@ -45,7 +45,8 @@ def routes(pool: Pool) -> Sequence[BaseRoute]:
     async def reports(request: Request) -> bytes:
         asked = parse_parameters(_ByDigest, request)
         rows = await pool().fetch(
-            "SELECT report_id, check_id, sha256, created_at FROM reports WHERE image_digest = $1 ORDER BY created_at DESC LIMIT $2",
+            "SELECT report_id, check_id, sha256, created_at FROM reports"
+            " WHERE image_digest = $1 ORDER BY created_at DESC LIMIT $2",
             asked.digest,
             asked.limit,
             timeout=QUERY_TIMEOUT_S,

@@ -15,7 +15,7 @@ from shared.contracts.base import is_identifier
 from shared.contracts.registry import REGISTRY, EventType, event_type_of
 from shared.contracts.topics import EVENT_BYTES_MAX
 
-D = TypeVar("D", bound=BaseModel, covariant=True)
+D_co = TypeVar("D_co", bound=BaseModel, covariant=True)
 
 JSON_DEPTH_MAX: Final = 32
 HEADERS_MAX: Final = 64
@@ -30,10 +30,11 @@ _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Event(Generic[D]):
+class Event(Generic[D_co]):
     """A decoded record.
 
-    `source` and `id` are the identity; `subject` the aggregate's id, which is the key; `recorded_at` the broker's time of the append.
+    `source` and `id` are the identity; `subject` the aggregate's id, which is the key;
+    `recorded_at` the broker's time of the append.
     """
 
     id: str
@@ -41,7 +42,7 @@ class Event(Generic[D]):
     type: str
     subject: str
     time: datetime
-    data: D
+    data: D_co
     sequence: int | None = None
     correlation_id: str | None = None
     traceparent: str | None = None

@@ -60,7 +60,7 @@ _JUDGED_OR_BLOCKED: Final = frozenset(
 POLICIES: Final[dict[str, Policy]] = {
     name: Policy(name, "1", blocks_failed=_BLOCKING, blocks_unsupported=_JUDGED_OR_BLOCKED) for name in ("gate", "inspect")
 }
-"""The policies that ship: `gate` for services, `inspect` for the command line. They part ways once there are databases to miss."""
+"""The policies that ship: `gate` for services, `inspect` for the command line. They part once there are databases to miss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +93,8 @@ def weigh(
 ) -> GateVerdict:
     """Weigh `items` by `policy`.
 
-    `blocked` if an item blocks; else `undetermined` if the check was not complete, an item is missing or named twice, the rules are
-    unknown, or an item blocks for being unsupported; else `passed`.
+    `blocked` if an item blocks; else `undetermined` if the check was not complete, an item is missing or named twice, the rules
+    are unknown, or an item blocks for being unsupported; else `passed`.
     """
     blocking = tuple(item.name for item in items if item.level == "failed" and item.name in policy.blocks_failed)
     if blocking:

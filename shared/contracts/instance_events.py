@@ -55,7 +55,7 @@ class InstanceState(Shape):
 
 
 class InstanceChange(Outcome):
-    """What happened; `publication_id` and `image_sequence` are those the decision was made on, `way_out` what is still possible."""
+    """What happened; `publication_id` and `image_sequence` are those it was decided on, `way_out` what is still possible."""
 
     image_id: ImageId | None = None
     publication_id: Identifier | None = None

@@ -61,16 +61,21 @@ _REQUESTS: Final = (
         "unpublish.requested", "publication-requests", requests.UnpublishRequested, "image_id",
         (image_events.ImageUnpublished, image_events.PublicationWithdrawn, *_REFUSED),
     ),
-    EventType("share.requested", "publication-requests", requests.ShareRequested, "image_id", (image_events.ImageShared, *_REFUSED)),
     EventType(
-        "unshare.requested", "publication-requests", requests.UnshareRequested, "image_id", (image_events.ImageUnshared, *_REFUSED)
+        "share.requested", "publication-requests", requests.ShareRequested, "image_id",
+        (image_events.ImageShared, *_REFUSED),
+    ),
+    EventType(
+        "unshare.requested", "publication-requests", requests.UnshareRequested, "image_id",
+        (image_events.ImageUnshared, *_REFUSED),
     ),
     EventType(
         "permit.requested", "operator-requests", requests.PermitRequested, "account_id",
         (account_events.AccountPermitted, *_ACCOUNT_REFUSED),
     ),
     EventType(
-        "take-down.requested", "operator-requests", requests.TakeDownRequested, "image_id", (image_events.ImageTakenDown, *_REFUSED)
+        "take-down.requested", "operator-requests", requests.TakeDownRequested, "image_id",
+        (image_events.ImageTakenDown, *_REFUSED),
     ),
     EventType(
         "take-down-lift.requested", "operator-requests", requests.TakeDownLiftRequested, "image_id",

@@ -26,8 +26,8 @@ async def migrate_all(
 ) -> None:
     """Make role, database and tables of each of `services`, as the administrator of `settings.postgres_dsn`.
 
-    `tell` hears one line a step. Raises `OSError` or `asyncpg.PostgresError` if the server is away or refuses, `MigrationError` if
-    a migration fails; what was done before stays, and a further run goes on from there.
+    `tell` hears one line a step. Raises `OSError` or `asyncpg.PostgresError` if the server is away or refuses, `MigrationError`
+    if a migration fails; what was done before stays, and a further run goes on from there.
     """
     admin_dsn = settings.admin_dsn()
     connection = await asyncpg.connect(admin_dsn, timeout=10)

@@ -147,7 +147,8 @@ async def many(database: Database) -> Database:
     await database.pool.execute(
         """
         INSERT INTO images SELECT 'img-'||n, 1, $1, 'vendor-'||n % 200,
-            CASE WHEN n % 500 = 0 THEN 'UnAvailable' ELSE 'Available' END, n % 3 <> 0, 'name-'||n, 'os-'||n % 20, 'x86_64', $2::timestamptz + n * interval '1 second', '"image_id":1', ''
+            CASE WHEN n % 500 = 0 THEN 'UnAvailable' ELSE 'Available' END, n % 3 <> 0,
+            'name-'||n, 'os-'||n % 20, 'x86_64', $2::timestamptz + n * interval '1 second', '"image_id":1', ''
         FROM generate_series(1, 20000) AS n
         """,
         REGION,

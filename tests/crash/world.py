@@ -134,7 +134,7 @@ class World:
 
 
 async def until(probe: Callable[[], object], wanted: object, timeout_s: float, what: str) -> None:
-    """Wait until `probe` (a coroutine function or a function) answers `wanted`; raises `AssertionError` naming `what` otherwise."""
+    """Wait until `probe` (a function, or a coroutine function) answers `wanted`; else raises `AssertionError` naming `what`."""
     deadline = asyncio.get_running_loop().time() + timeout_s
     answer: object = None
     while asyncio.get_running_loop().time() < deadline:

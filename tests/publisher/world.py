@@ -98,7 +98,13 @@ class World:
         return {partition: self.positions[topic][partition] for partition in partitions}
 
     def record(
-        self, data: BaseModel, key: str, *, id: str | None = None, sequence: int | None = None, age: timedelta = timedelta(0)
+        self,
+        data: BaseModel,
+        key: str,
+        *,
+        identity: str | None = None,
+        sequence: int | None = None,
+        age: timedelta = timedelta(0),
     ) -> Record:
         """The next record of its topic."""
         topic = event_type_of(type(data)).topic
@@ -106,7 +112,7 @@ class World:
             self._sequence += 1
             sequence = self._sequence
         headers, value = encode(
-            data, id=id or str(uuid7()), source=f"/tests/{topic}", subject=key, time=datetime.now(UTC), sequence=sequence
+            data, id=identity or str(uuid7()), source=f"/tests/{topic}", subject=key, time=datetime.now(UTC), sequence=sequence
         )
         timestamp_ms = int((datetime.now(UTC) - age).timestamp() * 1000)
         return Record(topic, partition_of(key), 0, key.encode(), headers, value, timestamp_ms)
@@ -141,7 +147,7 @@ class World:
         *,
         by: str = OWNER,
         kind: str | None = None,
-        id: str | None = None,
+        identity: str | None = None,
         age: timedelta = timedelta(0),
         **given: Any,
     ) -> Record:
@@ -157,11 +163,11 @@ class World:
         if what == "publish":
             given = {"name": NAME, "description": DESCRIPTION, **given}
         data = {"actor": {"kind": kind, "id": by}, "region": REGION, about: key, **given}
-        return self.record(model.model_validate(data, strict=False), key, id=id, age=age)
+        return self.record(model.model_validate(data, strict=False), key, identity=identity, age=age)
 
     async def ask(self, what: str, key: str = "img-1", **given: Any) -> Told:
         """Send a request; returns the one event that has its id."""
-        record = self.request(what, key, id=str(uuid7()), **given)
+        record = self.request(what, key, identity=str(uuid7()), **given)
         await self.feed(record)
         return await self.answer_to(record)
 

@@ -40,7 +40,7 @@ class InspectorLimits:
 
 @dataclass(slots=True)
 class Inspection:
-    """What an inspection gave. `error` says why it is not complete; what came before the error is kept as far as it made sense."""
+    """What an inspection gave. `error` says why it is not complete; what came before it is kept as far as it made sense."""
 
     items: list[Item] = field(default_factory=list)
     format: str | None = None

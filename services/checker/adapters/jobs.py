@@ -1,22 +1,23 @@
 """The job table.
 
 Our own, and not pgqueuer or procrastinate: both lease and retry well, but neither lets a job be completed under the number of its
-claim in the very transaction that writes the report and the outbox row, nor keeps tombstones of jobs that were cancelled before they
-came. What is left to write is the five statements here. Leases are measured by the database's clock.
+claim in the very transaction that writes the report and the outbox row, nor keeps tombstones of jobs that were cancelled
+before they came. What is left to write is the five statements here. Leases are measured by the database's clock.
 """
 
 import json
 from dataclasses import dataclass
-from typing import Any, Final
-
-import asyncpg
+from typing import TYPE_CHECKING, Any, Final
 
 from shared.contracts.checks import CheckCancelled, CheckCompleted, CheckRequested
 from shared.contracts.envelope import Event
 from shared.database.transaction import Transaction
 
-# The oldest waiting job, else one whose lease ran out. SKIP LOCKED: another worker's claim under way is not waited for; jobs have no
-# order among themselves, so none is lost by it.
+if TYPE_CHECKING:
+    import asyncpg
+
+# The oldest waiting job, else one whose lease ran out. SKIP LOCKED: another worker's claim under way is not waited for; jobs
+# have no order among themselves, so none is lost by it.
 _CLAIM: Final = """
     UPDATE check_jobs AS job SET
         state = 'running', claim_number = claim_number + 1, lease_until = clock_timestamp() + make_interval(secs => $1)
@@ -38,7 +39,8 @@ _PROGRESS: Final = """
 """
 _COMPLETE: Final = """
     UPDATE check_jobs SET
-        state = 'completed', result = $3, result_sequence = result_sequence + 1, lease_until = NULL, finished_at = clock_timestamp()
+        state = 'completed', result = $3, result_sequence = result_sequence + 1,
+        lease_until = NULL, finished_at = clock_timestamp()
     WHERE check_id = $1 AND claim_number = $2 AND state = 'running' RETURNING result_sequence
 """
 

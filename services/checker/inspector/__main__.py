@@ -3,16 +3,16 @@
 
 Started as `python -I -B <this folder> --fd N`, with one inherited, read-only file descriptor. Writes to standard output one JSON
 object a line: `{"begin": …}`, `{"progress": …}` now and then, `{"image": …}`, an `{"item": …}` for each item, `{"end": …}`. Its
-exit code is 0 whatever it found. A program of its own: nothing of it is imported by the services, and it imports nothing of theirs.
+exit code is 0 whatever it found. A program of its own: the services import nothing of it, and it imports nothing of theirs.
 """
 
 import argparse
 import json
-import os
 import sys
 import time
+from pathlib import Path
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from confinement import confine
 

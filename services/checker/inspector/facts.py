@@ -8,7 +8,7 @@ reason, and the others are not harmed.
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import BinaryIO, TypeVar
 
 from disk import BIOS_BOOT, ESP, Part, Partition, is_luks, open_disk, partitions
 from filesystem import ExtFileSystem, is_ext
@@ -68,7 +68,7 @@ def gather(descriptor: int, header: Header, tell: Callable[[str, int, int], None
     except Unreadable as error:
         facts.unreadable = error
         return facts
-    except Exception as error:  # the parsers are strangers' code on a stranger's bytes: whatever they raise is a finding
+    except Exception as error:  # noqa: BLE001 - the parsers read a stranger's bytes: whatever they raise is a finding
         facts.unreadable = _as_unreadable(error)
         return facts
     _find_root(facts)
@@ -84,7 +84,7 @@ def attempt(read: Callable[[], T]) -> T | Unreadable:
         return read()
     except Unreadable as error:
         return error
-    except Exception as error:  # as above
+    except Exception as error:  # noqa: BLE001 - as above
         return _as_unreadable(error)
 
 
@@ -94,7 +94,7 @@ def _as_unreadable(error: Exception) -> Unreadable:
     return Unreadable("Malformed", f"{type(error).__name__}: {error}"[:300])
 
 
-def _volume(disk: Any, partition: Partition, reasons: list[Unreadable]) -> Volume:
+def _volume(disk: BinaryIO, partition: Partition, reasons: list[Unreadable]) -> Volume:
     if is_luks(disk, partition):
         return Volume(partition, "luks")
     part = Part(disk, partition.offset_bytes, partition.size_bytes)
@@ -192,7 +192,7 @@ def _architecture(files: ExtFileSystem) -> str | None:
     return None
 
 
-def _boot_mode(facts: Facts, disk: Any) -> str | None:
+def _boot_mode(facts: Facts, disk: BinaryIO) -> str | None:
     """Return how the disk boots: both ways counts as UEFI-Preferred, the reference platform's word for it."""
     disk.seek(0)
     first = disk.read(512)

@@ -90,9 +90,7 @@ def _kind(head: bytes, size: int, descriptor: int) -> str:
 def _qcow2(head: bytes, size: int) -> Header:
     if len(head) < 72:
         return Header("qcow2", size, 0, (Trouble("DiskFormat.Truncated", "the qcow2 header is cut off"),))
-    version, backing_offset, _, cluster_bits, virtual, crypt, l1_size, l1_offset, refcount_offset, refcount_clusters = (
-        struct.unpack(">IQIIQIIQQI", head[4:60])
-    )
+    version, backing_offset, _, cluster_bits, virtual, crypt = struct.unpack(">IQIIQI", head[4:36])
     troubles: list[Trouble] = []
 
     def trouble(code: str, text: str) -> None:
@@ -108,6 +106,14 @@ def _qcow2(head: bytes, size: int) -> Header:
         trouble("BackingFile", "the image stands on a backing file; flatten it (qemu-img convert -O qcow2)")
     if virtual > VIRTUAL_BYTES_MAX:
         trouble("TooLarge", f"a virtual size of {virtual} bytes is over {VIRTUAL_BYTES_MAX}")
+    _qcow2_tables(head, size, trouble)
+    if version == 3:
+        _qcow2_v3(head, trouble)
+    return Header("qcow2", size, virtual, tuple(troubles), encrypted=crypt != 0)
+
+
+def _qcow2_tables(head: bytes, size: int, trouble: Callable[[str, str], None]) -> None:
+    cluster_bits, virtual, _, l1_size, l1_offset, refcount_offset, refcount_clusters = struct.unpack(">IQIIQQI", head[20:60])
     cluster = 1 << cluster_bits
     entries_needed = -(-virtual // (cluster * (cluster // 8)))
     if l1_size * 8 > TABLE_BYTES_MAX:
@@ -122,13 +128,10 @@ def _qcow2(head: bytes, size: int) -> Header:
             trouble("Malformed", f"the {what} is at offset {offset}, which is no place for it")
         elif offset + length > size:
             trouble("Truncated", f"the {what} reaches beyond the end of the file; the upload may have been cut off")
-    if version == 3:
-        _qcow2_v3(head, trouble)
-    return Header("qcow2", size, virtual, tuple(troubles), encrypted=crypt != 0)
 
 
 def _qcow2_places(descriptor: int, head: bytes, size: int) -> tuple[Trouble, ...]:
-    """Compare every place that the L1 and L2 tables name with the end of the file: a cut-off file is read short without an error."""
+    """Compare every place that the L1 and L2 tables name with the file's end: a cut-off file reads short without an error."""
     cluster_bits, l1_size, l1_offset = struct.unpack(">I", head[20:24])[0], *struct.unpack(">IQ", head[36:48])
     cut = (Trouble("DiskFormat.Truncated", "clusters lie beyond the end of the file; the upload was cut off, or the tables lie"),)
     budget = TABLE_BYTES_MAX

@@ -2,7 +2,7 @@
 """Whether everything that fstab mounts at start is there. Source: fstab(5)."""
 
 from facts import Facts, Volume
-from findings import Evidence, Item, Unreadable
+from findings import Evidence, FileText, Item, Unreadable
 
 NAME = "GUESTOS.Fstab"
 LINES_MAX = 1000
@@ -18,46 +18,43 @@ def judge(facts: Facts) -> Item:
         return Item(NAME, "unsupported", "Fstab.NotReadable", advice=f"/etc/fstab could not be read: {facts.fstab}")
     if facts.fstab is None:
         return Item(NAME, "ok", value="no /etc/fstab")
+    return _judge_entries(facts.fstab, facts.volumes)
+
+
+def _judge_entries(fstab: FileText, volumes: list[Volume]) -> Item:
+    entries, missing, unjudged = _entries(fstab, volumes)
+    fatal = tuple(evidence for evidence, may_fail in missing if not may_fail)
+    if fatal:
+        advice = f"the system would wait for a device that is not there: {_ADVICE}"
+        return Item(NAME, "failed", "Fstab.NoSuchDevice", len(fatal), fatal, advice)
+    if len(fstab.lines) > LINES_MAX:
+        return Item(NAME, "unsupported", "Fstab.TooLong", advice=f"more than {LINES_MAX} lines")
+    if missing:
+        absent = tuple(evidence for evidence, _ in missing)
+        return Item(NAME, "warning", "Fstab.NoSuchDeviceNofail", len(absent), absent, _ADVICE)
+    if unjudged:
+        advice = f"kernel names change with the machine: {_ADVICE}"
+        return Item(NAME, "warning", "Fstab.KernelName", len(unjudged), unjudged, advice)
+    return Item(NAME, "ok", value=entries, evidence=(fstab.evidence(),))
+
+
+def _entries(fstab: FileText, volumes: list[Volume]) -> tuple[int, list[tuple[Evidence, bool]], tuple[Evidence, ...]]:
+    """Return how many entries there are, those whose device is missing (and whether it may be), those nobody can judge here."""
     missing: list[tuple[Evidence, bool]] = []
     unjudged: list[Evidence] = []
     entries = 0
-    for number, line in enumerate(facts.fstab.lines[:LINES_MAX], start=1):
+    for number, line in enumerate(fstab.lines[:LINES_MAX], start=1):
         fields = line.split()
         if not fields or fields[0].startswith("#"):
             continue
         entries += 1
         options = fields[3].split(",") if len(fields) > 3 else []
-        there = _is_there(fields[0], facts.volumes)
+        there = _is_there(fields[0], volumes)
         if there is None:
-            unjudged.append(facts.fstab.evidence(number))
+            unjudged.append(fstab.evidence(number))
         elif not there and "noauto" not in options:
-            missing.append((facts.fstab.evidence(number), "nofail" in options))
-    fatal = tuple(evidence for evidence, may_fail in missing if not may_fail)
-    if fatal:
-        return Item(
-            NAME,
-            "failed",
-            "Fstab.NoSuchDevice",
-            len(fatal),
-            fatal,
-            f"the system would wait for a device that is not there: {_ADVICE}",
-        )
-    if len(facts.fstab.lines) > LINES_MAX:
-        return Item(NAME, "unsupported", "Fstab.TooLong", advice=f"more than {LINES_MAX} lines")
-    if missing:
-        return Item(
-            NAME, "warning", "Fstab.NoSuchDeviceNofail", len(missing), tuple(evidence for evidence, _ in missing), _ADVICE
-        )
-    if unjudged:
-        return Item(
-            NAME,
-            "warning",
-            "Fstab.KernelName",
-            len(unjudged),
-            tuple(unjudged),
-            f"kernel names change with the machine: {_ADVICE}",
-        )
-    return Item(NAME, "ok", value=entries, evidence=(facts.fstab.evidence(),))
+            missing.append((fstab.evidence(number), "nofail" in options))
+    return entries, missing, tuple(unjudged)
 
 
 def _is_there(spec: str, volumes: list[Volume]) -> bool | None:

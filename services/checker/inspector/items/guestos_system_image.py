@@ -8,7 +8,7 @@ NAME = "GUESTOS.SystemImage"
 
 
 def judge(facts: Facts) -> Item:
-    """An empty file, a text, an installation medium, data only: no system disk."""
+    """Find no system disk in an empty file, a text, an installation medium or mere data."""
     advice = "register the disk of an installed system, as raw or qcow2"
     if facts.header.format == "iso":
         return Item(NAME, "failed", "SystemImage.InstallationMedium", "iso", advice=advice)
