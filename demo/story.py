@@ -55,6 +55,7 @@ class Story:
         self._client = client
         self._cast = cast
         self._published: dict[str, Any] = {}
+        self._sequence = 0
 
     async def tell(self) -> None:
         """Tell all chapters.
@@ -109,7 +110,7 @@ class Story:
         if problems_of(answer):
             self._say.refused(problems_of(answer))
         self._done(answer, "image.published")
-        self._published = answer["state"]
+        self._published, self._sequence = answer["state"], answer["sequence"]
         await self._report()
         self._tags()
 
@@ -143,7 +144,7 @@ class Story:
         image = await self._until_seen(visible=True)
         self._say.done(f"{image['image_id']}  {image['name']}  by {image['owner_account_id']}")
         self._say.command(f"image-commons launch {cast.image_id} -a {cast.user} --instance {cast.instance_id}")
-        answer = await self._launch(cast.instance_id, self._published_sequence())
+        answer = await self._launch(cast.instance_id, self._sequence)
         self._done(answer, "instance.launched")
         self._say.expect("community", answer["state"]["system_disk"]["basis"], "by what right it was launched")
 
@@ -154,16 +155,16 @@ class Story:
         answer = await self._ask(UnpublishRequested, cast.image_id, self._as_vendor())
         self._done(answer, "image.unpublished")
         self._say.expect(f"{cast.name} is unpublished", text_of(answer), "what the answer says")
-        self._published["sequence"] = answer["sequence"]
+        self._sequence = answer["sequence"]
 
     async def _stranger_after_unpublish(self) -> None:
         cast = self._cast
-        self._say.chapter(f"{cast.user} no longer sees it; its instance runs on but cannot be re-initialised")
+        self._say.chapter(f"{cast.user} no longer sees it, and cannot re-initialise")
         self._say.command(f"image-commons images -a {cast.user}")
         await self._until_seen(visible=False)
         self._say.done(f"{cast.image_id} is not in the list")
         self._say.command(f"image-commons launch {cast.image_id} -a {cast.user}")
-        self._refused(await self._launch(f"{cast.instance_id}-b", self._published_sequence()), {"InvalidImageId.NotFound"})
+        self._refused(await self._launch(f"{cast.instance_id}-b", self._sequence), {"InvalidImageId.NotFound"})
         self._say.command(f"image-commons reinit {cast.instance_id} -a {cast.user}")
         answer = await self._ask(ReinitRequested, cast.instance_id, self._as_user())
         self._refused(answer, {"OperationDenied.ImageUnpublished"})
@@ -251,9 +252,6 @@ class Story:
     def _as_user(self, **data: Any) -> dict[str, Any]:
         cast = self._cast
         return by_account(cast.user, cast.region, **{"instance_id": cast.instance_id, "account_id": cast.user, **data})
-
-    def _published_sequence(self) -> int:
-        return int(self._published["sequence"])
 
     def _progress(self) -> Callable[[Event[Any]], None]:
         said: set[str] = set()

@@ -81,6 +81,7 @@ async def test_blocking_an_account_and_a_launch_exclude_each_other(desk: Desk) -
         running = asyncio.create_task(desk.accounts.feed(desk.account(STRANGER, "blocked", sequence=2)))
         await _blocked(desk.database)
     await running
+    assert [answer.type for answer in await desk.answers()] == ["instance.launched"]
     assert (await desk.ask("launch", "i-2", image_id="img-1")).codes == ["Account.NotActive"]
 
 
