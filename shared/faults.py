@@ -36,11 +36,14 @@ async def reach(point: str) -> None:
 
 
 def _strike(folder: Path, point: str) -> bool:
-    hit = folder / "hit" / point
+    armed, hit = folder / "armed" / point, folder / "hit" / point
     try:
-        (folder / "armed" / point).rename(hit)
-    except FileNotFoundError:
+        victim = armed.read_text().strip()
+        process_id = os.getpid() if victim == "self" else int(Path(victim).read_text())
+        if process_id == 0:  # the victim is dead already: the point stays armed until it can be killed here
+            return False
+        armed.rename(hit)
+        os.kill(process_id, signal.SIGKILL)
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    victim = hit.read_text().strip()
-    os.kill(os.getpid() if victim == "self" else int(Path(victim).read_text()), signal.SIGKILL)
     return True

@@ -46,6 +46,9 @@ class CommonSettings(BaseSettings):
     )
     http_host: str = Field(default="127.0.0.1", description="Address the HTTP queries listen on; there are no tokens yet.")
     batch_records_max: int = Field(default=500, ge=1, le=5000, description="Records handled in one transaction.")
+    consumer_session_s: Seconds = Field(
+        default=10, description="How long a dead process keeps its partitions; the broker allows no less than its own least."
+    )
     drain_timeout_s: Seconds = Field(default=30, description="How long a stopping service may finish what it has begun.")
     outbox_backlog_max: int = Field(default=50_000, ge=1, description="Unsent events beyond which the service is not ready.")
     stalled_after_s: Seconds = Field(default=120, description="No progress of a loop for this long: not alive.")

@@ -36,6 +36,8 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
 message.max.bytes=131072
+# Crash tests let a killed service's partitions go sooner than the default allows.
+group.min.session.timeout.ms=500
 # A killed broker is back in seconds, not in the default session time-out's 9.
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500

@@ -25,7 +25,17 @@ from shared.settings import CommonSettings
 from stack import LocalStack
 
 _TEMPLATE_PREFIX = "template_"
+_CRASH_SUITE = Path(__file__).parent / "crash"
 OpenDatabase = Callable[[str], Awaitable[Database]]
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the crash suite to `make test-crash`, which names it."""
+    if collection_path == _CRASH_SUITE and not any(
+        Path(given.split("::")[0]).resolve().is_relative_to(_CRASH_SUITE) for given in config.args
+    ):
+        return True
+    return None
 
 
 class _StackThread:

@@ -168,7 +168,11 @@ class Service:
         topics = {wish.topic: wish.batch_records_max or self.settings.batch_records_max for wish in self.consumes}
         subscriptions = [self._subscriptions[topic] for topic in topics]
         subscribers = await subscribe(
-            broker, subscriptions, group_prefix=f"{self.settings.topic_prefix}{self.name}.", records_max=topics
+            broker,
+            subscriptions,
+            group_prefix=f"{self.settings.topic_prefix}{self.name}.",
+            records_max=topics,
+            session_timeout_s=self.settings.consumer_session_s,
         )
         starting = asyncio.gather(*(self._start_when_possible(*pair) for pair in zip(subscribers, subscriptions, strict=True)))
         stopping = asyncio.create_task(self._stopping.wait())

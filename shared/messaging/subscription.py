@@ -274,11 +274,17 @@ async def _no_decoder(message: KafkaMessage) -> KafkaMessage:
 
 
 async def subscribe(
-    broker: KafkaBroker, subscriptions: Sequence[Subscription], *, group_prefix: str, records_max: Mapping[str, int]
+    broker: KafkaBroker,
+    subscriptions: Sequence[Subscription],
+    *,
+    group_prefix: str,
+    records_max: Mapping[str, int],
+    session_timeout_s: float,
 ) -> "list[BatchSubscriber]":
     """Make a subscriber for each of `subscriptions`, in a group of its own; `start_subscriber` starts it.
 
-    `records_max` is how many records a batch of each topic (short name) may have.
+    `records_max` is how many records a batch of each topic (short name) may have, `session_timeout_s` after which silence the
+    broker gives a consumer's partitions to others.
     """
     await broker.connect()
     config = broker.config.broker_config
@@ -306,6 +312,8 @@ async def subscribe(
             auto_offset_reset="none",
             max_records=records_max[subscription.processor.topic],
             batch_timeout_ms=_POLL_TIMEOUT_MS,
+            session_timeout_ms=int(session_timeout_s * 1000),
+            heartbeat_interval_ms=int(session_timeout_s * 1000 / 3),
             max_poll_interval_ms=15 * 60 * 1000,
             listener=subscription,
             parser=_batch_parser,

@@ -2,9 +2,10 @@
 
 import asyncio
 import os
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,6 @@ from shared.faults import POINTS
 from stack import LocalStack
 
 SERVICES: Final = tuple(POINTS)
-PORTS: Final = {"publisher": 8081, "checker": 8082, "catalog": 8083, "launcher": 8084}
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
 _RESTART_PAUSE_S: Final = 0.05
 _POLL_S: Final = 0.05
@@ -26,15 +26,15 @@ class World:
     `folder` holds everything; `images` is the checker's image root.
     """
 
-    def __init__(self, folder: Path, stack: LocalStack, port_base: int) -> None:
-        """Prepare the folders of `folder`; services listen on `port_base` and the three ports after it."""
+    def __init__(self, folder: Path, stack: LocalStack) -> None:
+        """Prepare the folders of `folder`."""
         self.stack = stack
         self.folder = folder
         self.images = folder / "images"
         self.faults = folder / "faults"
         self.deaths = dict.fromkeys(SERVICES, 0)
         self.processes: dict[str, asyncio.subprocess.Process] = {}
-        self.ports = {service: port_base + number for number, service in enumerate(SERVICES)}
+        self.ports = dict(zip(SERVICES, _free_ports(len(SERVICES)), strict=True))
         self._keepers: list[asyncio.Task[None]] = []
         for name in ("armed", "hit"):
             (self.faults / name).mkdir(parents=True, exist_ok=True)
@@ -45,10 +45,11 @@ class World:
             "POSTGRES_DSN": stack.postgres_dsn,
             "IMAGE_COMMONS_FAULTS_DIR": str(self.faults),
             "IMAGE_COMMONS_IMAGE_ROOTS": f'["{self.images}"]',
-            "IMAGE_COMMONS_CHECKER_LEASE_S": "3",
-            "IMAGE_COMMONS_CHECKER_RENEW_EVERY_S": "1",
-            "IMAGE_COMMONS_CHECKER_CLAIMS_MAX": "30",
-            "IMAGE_COMMONS_PUBLISHER_CHECK_SILENCE_S": "0.3",
+            "IMAGE_COMMONS_CONSUMER_SESSION_S": "1",
+            "IMAGE_COMMONS_LEASE_S": "1.5",
+            "IMAGE_COMMONS_RENEW_EVERY_S": "0.5",
+            "IMAGE_COMMONS_CLAIMS_MAX": "30",
+            "IMAGE_COMMONS_CHECK_SILENCE_S": "0.3",
             "IMAGE_COMMONS_LOG_FORMAT": "console",
         }
 
@@ -70,7 +71,7 @@ class World:
 
     async def _spawn(self, service: str) -> None:
         log = (self.folder / f"{service}.log").open("ab")
-        environment = self.environment | {f"IMAGE_COMMONS_{service.upper()}_HTTP_PORT": str(self.ports[service])}
+        environment = self.environment | {"IMAGE_COMMONS_HTTP_PORT": str(self.ports[service])}
         self.processes[service] = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "cli", "run", service, cwd=CHECKOUT, env=environment, stdout=log, stderr=log
         )
@@ -148,11 +149,19 @@ async def until(probe: Callable[[], object], wanted: object, timeout_s: float, w
     raise AssertionError(message)
 
 
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
 @asynccontextmanager
-async def running_world(folder: Path, port_base: int) -> AsyncIterator[World]:
+async def running_world(folder: Path) -> AsyncIterator[World]:
     """A migrated stack with all services running, and nothing of it afterwards."""
     async with LocalStack(folder / "stack", fast=True) as stack:
-        world = World(folder, stack, port_base)
+        world = World(folder, stack)
         await world.job("topics", "apply")
         await world.job("migrate")
         pids = asyncio.create_task(world.follow_pids())
