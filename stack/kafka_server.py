@@ -39,8 +39,8 @@ message.max.bytes=131072
 # Crash tests let a killed service's partitions go sooner than the default allows.
 group.min.session.timeout.ms=500
 # A killed broker is back in seconds, not in the default session time-out's 9.
-broker.session.timeout.ms=3000
-broker.heartbeat.interval.ms=500
+broker.session.timeout.ms={session_ms}
+broker.heartbeat.interval.ms={heartbeat_ms}
 log.cleaner.dedupe.buffer.size=8388608
 """
 
@@ -83,7 +83,15 @@ async def _run(command: list[str], log: Path) -> None:
 async def _format(folder: Path, port: int, controller_port: int, *, fast: bool) -> Path:
     """Write the configuration and, once, the storage of a node; returns the configuration's path."""
     properties, data = folder / "server.properties", folder / "data"
-    properties.write_text(_PROPERTIES.format(port=port, controller_port=controller_port, data=data))
+    properties.write_text(
+        _PROPERTIES.format(
+            port=port,
+            controller_port=controller_port,
+            data=data,
+            session_ms=1500 if fast else 3000,
+            heartbeat_ms=250 if fast else 500,
+        )
+    )
     if not (data / "meta.properties").exists():
         tool = [*_java(fast=fast), "kafka.tools.StorageTool", "format", "--standalone", "-t", _CLUSTER_ID, "-c", str(properties)]
         await _run(tool, folder / "kafka.log")

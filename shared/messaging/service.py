@@ -18,6 +18,7 @@ from shared.database.errors import Fault, fault_of
 from shared.database.pool import Database
 from shared.health import Health
 from shared.http.application import application
+from shared.messaging.connections import guard_connections
 from shared.messaging.handlers import BatchHandler, EachHandler, TimerHandler
 from shared.messaging.parked import ParkedRequests
 from shared.messaging.processor import Processor
@@ -111,6 +112,7 @@ class Service:
             await self._work(stack)
 
     async def _work(self, stack: AsyncExitStack) -> None:
+        guard_connections()
         broker = KafkaBroker(
             self.settings.kafka_bootstrap_servers,
             client_id=f"image-commons-{self.name}",
