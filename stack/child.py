@@ -10,7 +10,7 @@ from typing import Final
 
 _RESTART_FIRST_S: Final = 0.1
 _RESTART_MAX_S: Final = 5.0
-_STEADY_S: Final = 10.0
+_STEADY_S: Final = 2.0
 _STOP_TIMEOUT_S: Final = 15.0
 
 
@@ -42,6 +42,8 @@ class Child:
         self._before_start = before_start
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._released = asyncio.Event()
+        self._released.set()
         self.starts = 0
 
     @property
@@ -74,7 +76,17 @@ class Child:
                 pause_s = _RESTART_FIRST_S
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, _RESTART_MAX_S)
+            await self._released.wait()
             await self._spawn()
+
+    def hold(self) -> None:
+        """Kill it and keep it down until `release`."""
+        self._released.clear()
+        self.kill()
+
+    def release(self) -> None:
+        """Let it be started again."""
+        self._released.set()
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Send it a signal, SIGKILL by default; nothing if it is not running."""

@@ -7,7 +7,8 @@ import secrets
 import shutil
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -86,6 +87,15 @@ class LocalStack:
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
         """Send `kafka` or `postgres` a signal, SIGKILL by default."""
         self.children[name].kill(number)
+
+    @asynccontextmanager
+    async def away(self, name: str) -> AsyncIterator[None]:
+        """Keep `kafka` or `postgres` killed for as long as the context lasts."""
+        self.children[name].hold()
+        try:
+            yield
+        finally:
+            self.children[name].release()
 
     async def answers(self) -> dict[str, bool]:
         """Tell of each server whether it answers a real request."""

@@ -18,6 +18,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--random-kills", type=int, default=4, help="kills at random moments under load")
 
 
+SUMMARY: list[str] = []
+"""What the tests have to say beside that they passed."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say it."""
+    for line in SUMMARY:
+        terminalreporter.write_line(f"crash: {line}")
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """The system, what it said, and who talks to it."""

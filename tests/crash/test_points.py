@@ -1,6 +1,6 @@
 """kill -9 at every named point: of the service that reaches it, of the broker, of the database."""
 
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import Final
 
 import pytest
@@ -11,20 +11,38 @@ from tests.crash.world import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-ROUNDS: Final = [
+SETS: Final = [
     [point for point in points if point is not None]
     for points in zip_longest(*([f"{service}.{point}" for point in points] for service, points in POINTS.items()))
 ]
-"""Each point once; in a round at most one of each service."""
+"""Every point once; in a set at most one of each service."""
+HALF: Final = len(SETS) // 2
 HIT_TIMEOUT_S: Final = 60.0
 
 
-@pytest.mark.parametrize("victim", ["self", "kafka", "postgres"])
-@pytest.mark.parametrize("number", range(len(ROUNDS)))
-async def test_killed_at_a_point(stage: Stage, victim: str, number: int) -> None:
-    for point in ROUNDS[number]:
-        stage.world.arm(point, victim)
-    await stage.traffic.everything(f"{victim}-{number}")
-    for point in ROUNDS[number]:
+async def _through(stage: Stage, name: str, victims: dict[str, list[str]]) -> None:
+    """Do everything with each point of `victims` armed against its victim; every one has to be hit."""
+    for victim, points in victims.items():
+        for point in points:
+            stage.world.arm(point, victim)
+    await stage.traffic.everything(name)
+    for point in chain.from_iterable(victims.values()):
         await until(lambda point=point: stage.world.hit(point), True, HIT_TIMEOUT_S, f"{point} is reached")
     stage.journal.assert_orderly()
+
+
+@pytest.mark.parametrize("number", range(HALF))
+async def test_services_die_at_their_points(stage: Stage, number: int) -> None:
+    await _through(stage, f"self-{number}", {"self": SETS[number] + SETS[number + HALF]})
+
+
+@pytest.mark.parametrize("number", range(len(SETS)))
+async def test_broker_and_database_die_at_points(stage: Stage, number: int) -> None:
+    await _through(stage, f"servers-{number}", {"kafka": SETS[number], "postgres": SETS[(number + HALF) % len(SETS)]})
+
+
+def test_sets_hold_every_point_once() -> None:
+    assert len(SETS) == 2 * HALF
+    assert sorted(chain.from_iterable(SETS)) == sorted(
+        f"{service}.{point}" for service, points in POINTS.items() for point in points
+    )

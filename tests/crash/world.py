@@ -84,11 +84,15 @@ class World:
             await asyncio.sleep(_RESTART_PAUSE_S)
             await self._spawn(service)
 
+    def url(self, service: str, path: str) -> str:
+        """Return the address of one of the service's queries."""
+        return f"http://127.0.0.1:{self.ports[service]}{path}"
+
     async def readiness(self, service: str) -> int:
         """Return the HTTP status of the service's readiness, 0 where nothing listens."""
         async with httpx.AsyncClient(timeout=5) as client:
             with suppress(httpx.HTTPError):
-                answer = await client.get(f"http://127.0.0.1:{self.ports[service]}/health/ready")
+                answer = await client.get(self.url(service, "/health/ready"))
                 return answer.status_code
         return 0
 
