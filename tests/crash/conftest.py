@@ -50,6 +50,10 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
         try:
             yield Stage(world, journal, traffic)
         finally:
+            SUMMARY.append(
+                f"{len(journal.heard)} records heard, {journal.repeated} of them again under the same identity; "
+                f"services died {sum(world.deaths.values())} times"
+            )
             await traffic.stop()
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)

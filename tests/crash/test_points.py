@@ -41,7 +41,7 @@ async def test_broker_and_database_die_at_points(stage: Stage, number: int) -> N
     await _through(stage, f"servers-{number}", {"kafka": SETS[number], "postgres": SETS[(number + HALF) % len(SETS)]})
 
 
-def test_sets_hold_every_point_once() -> None:
+async def test_sets_hold_every_point_once() -> None:
     assert len(SETS) == 2 * HALF
     assert sorted(chain.from_iterable(SETS)) == sorted(
         f"{service}.{point}" for service, points in POINTS.items() for point in points
