@@ -7,11 +7,21 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+)
 
 IDENTIFIER_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 REGION_PATTERN: Final = r"^[a-z0-9-]{1,32}$"
 SIZE_BYTES_MAX: Final = 2**62
+_TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})\Z", re.ASCII)
 
 
 def _without_nul(text: str) -> str:
@@ -19,6 +29,18 @@ def _without_nul(text: str) -> str:
         message = "U+0000 is not allowed"
         raise ValueError(message)
     return text
+
+
+def is_time(text: str) -> bool:
+    """Whether `text` has the form of an RFC 3339 time, of a year that holds it in every zone: 2 to 9998."""
+    return _TIME.match(text) is not None and "0001" < text[:4] < "9999"
+
+
+def _as_time(given: object) -> object:
+    if isinstance(given, datetime) or (isinstance(given, str) and is_time(given)):
+        return given
+    message = "not an RFC 3339 time with an offset, of the years 2 to 9998"
+    raise ValueError(message)
 
 
 def _rfc3339(time: datetime) -> str:
@@ -47,7 +69,12 @@ Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Sequence = Annotated[int, Field(ge=1, le=2**63 - 1)]
 Money = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,15}(\.[0-9]{1,6})?$")]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
-Time = Annotated[AwareDatetime, Field(strict=False), PlainSerializer(_rfc3339, return_type=str, when_used="json")]
+Time = Annotated[
+    AwareDatetime,
+    Field(strict=False),
+    BeforeValidator(_as_time),
+    PlainSerializer(_rfc3339, return_type=str, when_used="json"),
+]
 """RFC 3339 with an offset; written in UTC with microseconds."""
 
 _IDENTIFIER = re.compile(IDENTIFIER_PATTERN + r"\Z")

@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from shared.contracts.base import is_identifier
+from shared.contracts.base import is_identifier, is_time
 from shared.contracts.registry import REGISTRY, EventType, event_type_of
 from shared.contracts.topics import EVENT_BYTES_MAX
 
@@ -21,11 +21,12 @@ JSON_DEPTH_MAX: Final = 32
 HEADERS_MAX: Final = 64
 HEADER_BYTES_MAX: Final = 1024
 SEQUENCE_MAX: Final = 2**63 - 1
+_MILLISECONDS_MAX: Final = 253_402_300_799_999
+"""The last moment of the year 9999."""
 _REQUIRED: Final = ("ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "ce_subject", "content-type")
 _TEXT: Final = 256
 _ERRORS_SHOWN: Final = 5
 _DECIMAL = re.compile(r"[1-9][0-9]{0,18}\Z")
-_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})\Z", re.ASCII)
 _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 
 
@@ -165,12 +166,12 @@ def _decode(topic: str, key: bytes | None, found: dict[str, str], value: bytes |
         sequence=sequence,
         correlation_id=found.get("ce_correlationid"),
         traceparent=found.get("traceparent"),
-        recorded_at=datetime.fromtimestamp(max(0, timestamp_ms) / 1000, tz=UTC),
+        recorded_at=datetime.fromtimestamp(min(max(0, timestamp_ms), _MILLISECONDS_MAX) / 1000, tz=UTC),
     )
 
 
 def _time_of(text: str) -> datetime:
-    if _TIME.match(text) is not None:
+    if is_time(text):
         try:
             return datetime.fromisoformat(text.upper())
         except ValueError:
