@@ -279,7 +279,7 @@ class Example:
         asked = place.carries_state and self.event_type.model not in _UNASKED
         return Event(
             id=REQUEST if place.requests else EVENT,
-            source=f"/{place.writers[0]}",
+            source=f"/upstream/{place.name}" if place.requests or place.kind == "facts" else f"/image-commons/{place.writers[0]}",
             type=self.event_type.type,
             subject=self.key,
             time=NOON,
