@@ -61,9 +61,9 @@ class Child:
         if self._before_start is not None:
             await self._before_start()
         with self._log.open("ab") as log:
-            # A group of its own: a Ctrl-C at the terminal is ours to pass on.
+            # A session of its own: a Ctrl-C at the terminal is ours to pass on.
             self._process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment, process_group=0
+                *self._command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment, start_new_session=True
             )
         self.starts += 1
 

@@ -7,7 +7,6 @@ visible only after the earlier one.
 
 import asyncio
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
@@ -40,6 +39,8 @@ _SELECT_PASSED: Final = (
 )
 
 logger = get_logger(__name__)
+_Packed = dict[tuple[str, int], list[Any]]
+"""Batches of aiokafka, by topic and partition, in the order in which they have to go."""
 
 
 class Relay:
@@ -48,7 +49,7 @@ class Relay:
     `dsn` is the service's own database (the relay holds two connections of its own); `bootstrap_servers` the broker.
     """
 
-    def __init__(self, *, service: str, dsn: str, bootstrap_servers: str, health: Health, records_max: int = 1000) -> None:
+    def __init__(self, *, service: str, dsn: str, bootstrap_servers: str, health: Health, records_max: int = 2000) -> None:
         """Prepare; `run` does the work."""
         self._service = service
         self._dsn = dsn
@@ -141,21 +142,43 @@ class Relay:
                 await self._measure(reader)
                 # An id below the cursor may have been committed after the cursor passed it.
                 rows = await reader.fetch(_SELECT_PASSED, high, self._sent, self._records_max)
-                await self._step(producer, rows)
+                await self._step(producer, rows, _pack(producer, rows))
             rows = await reader.fetch(_SELECT_NEXT, high, self._records_max)
             if not rows:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), _POLL_S)
                 continue
-            await self._step(producer, rows)
-            high = rows[-1]["id"]
+            high = await self._burst(reader, producer, rows)
 
-    async def _step(self, producer: AIOKafkaProducer, rows: list[Any]) -> None:
+    async def _burst(self, reader: "asyncpg.Connection[Any]", producer: AIOKafkaProducer, rows: list[Any]) -> int:
+        """Send `rows` and what follows them until a read comes back short; returns the highest id sent.
+
+        While the broker takes one lot the next is read and packed. It is sent only once the broker has the one before: the order
+        of a key must survive a send that fails.
+        """
+        packed = _pack(producer, rows)
+        while True:
+            high: int = rows[-1]["id"]
+            sending = asyncio.create_task(self._step(producer, rows, packed))
+            try:
+                rows = []
+                if time.monotonic() - self._last_sweep <= _POLL_S:
+                    rows = await reader.fetch(_SELECT_NEXT, high, self._records_max)
+                    packed = _pack(producer, rows)
+                await sending
+            finally:
+                sending.cancel()
+                await asyncio.wait([sending])
+            self._health.beat("relay")
+            if not rows:
+                return high
+
+    async def _step(self, producer: AIOKafkaProducer, rows: list[Any], packed: _Packed) -> None:
         if not rows:
             return
         await faults.reach(f"{self._service}.relay.before_send")
         with _broker_failures():
-            await asyncio.wait_for(_send(producer, rows), _STEP_TIMEOUT_S)
+            await asyncio.wait_for(_send(producer, packed), _STEP_TIMEOUT_S)
         await faults.reach(f"{self._service}.relay.after_send")
         metrics.RELAY_SENT.inc(len(rows))
         self._sent.extend(row["id"] for row in rows)
@@ -209,32 +232,36 @@ async def _discard(producer: AIOKafkaProducer) -> None:
         await asyncio.wait_for(producer.stop(), _DISCARD_TIMEOUT_S)
 
 
-async def _send(producer: AIOKafkaProducer, rows: list[Any]) -> None:
-    """Send `rows` as few batches a partition as hold them, in order, and wait until the broker has them all."""
-    queues: dict[tuple[str, int], list[Any]] = defaultdict(list)
+def _pack(producer: AIOKafkaProducer, rows: list[Any]) -> _Packed:
+    """Pack `rows` into as few batches a partition as hold them, in order."""
+    queues: dict[tuple[str, int], list[Any]] = {}
     for row in rows:
-        queues[row["topic"], partition_of(row["key"])].append(row)
-    results = await asyncio.gather(
-        *(_send_partition(producer, topic, partition, queue) for (topic, partition), queue in queues.items())
-    )
-    await asyncio.gather(*(future for futures in results for future in futures))
-
-
-async def _send_partition(producer: AIOKafkaProducer, topic: str, partition: int, rows: list[Any]) -> list["asyncio.Future[Any]"]:
-    futures = []
-    batch = producer.create_batch()
-    for row in rows:
+        place = row["topic"], partition_of(row["key"])
+        batches = queues.setdefault(place, [])
         record = {
             "key": row["key"].encode(),
             "value": row["value"],
             "timestamp": None,
             "headers": text_to_headers(row["headers"]),
         }
-        if batch.append(**record) is None:
-            futures.append(await producer.send_batch(batch, topic, partition=partition))
-            batch = producer.create_batch()
-            if batch.append(**record) is None:
-                message = f"outbox row {row['id']} does not fit an empty batch of {_BATCH_BYTES} bytes"
-                raise RelayError(message)
-    futures.append(await producer.send_batch(batch, topic, partition=partition))
-    return futures
+        if batches and batches[-1].append(**record) is not None:
+            continue
+        batches.append(producer.create_batch())
+        if batches[-1].append(**record) is None:
+            message = f"outbox row {row['id']} does not fit an empty batch of {_BATCH_BYTES} bytes"
+            raise RelayError(message)
+    return queues
+
+
+async def _send(producer: AIOKafkaProducer, packed: _Packed) -> None:
+    """Send what was packed and wait until the broker has it all."""
+    results = await asyncio.gather(
+        *(_send_partition(producer, topic, partition, batches) for (topic, partition), batches in packed.items())
+    )
+    await asyncio.gather(*(future for futures in results for future in futures))
+
+
+async def _send_partition(
+    producer: AIOKafkaProducer, topic: str, partition: int, batches: list[Any]
+) -> list["asyncio.Future[Any]"]:
+    return [await producer.send_batch(batch, topic, partition=partition) for batch in batches]
