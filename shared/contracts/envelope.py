@@ -21,8 +21,8 @@ JSON_DEPTH_MAX: Final = 32
 HEADERS_MAX: Final = 64
 HEADER_BYTES_MAX: Final = 1024
 SEQUENCE_MAX: Final = 2**63 - 1
-_MILLISECONDS_MAX: Final = 253_402_300_799_999
-"""The last moment of the year 9999."""
+MILLISECONDS_MAX: Final = 253_402_300_799_999
+"""The last moment of the year 9999, as a broker's timestamp."""
 _REQUIRED: Final = ("ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "ce_subject", "content-type")
 _TEXT: Final = 256
 _ERRORS_SHOWN: Final = 5
@@ -166,7 +166,7 @@ def _decode(topic: str, key: bytes | None, found: dict[str, str], value: bytes |
         sequence=sequence,
         correlation_id=found.get("ce_correlationid"),
         traceparent=found.get("traceparent"),
-        recorded_at=datetime.fromtimestamp(min(max(0, timestamp_ms), _MILLISECONDS_MAX) / 1000, tz=UTC),
+        recorded_at=datetime.fromtimestamp(min(max(0, timestamp_ms), MILLISECONDS_MAX) / 1000, tz=UTC),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from uuid_utils import uuid7
 
 from shared.contracts.dead_letters import DeadLetterRecorded
+from shared.contracts.envelope import MILLISECONDS_MAX
 from shared.database.transaction import Transaction
 from shared.messaging.headers import headers_to_json
 from shared.messaging.records import Dead, Reading, Record
@@ -17,6 +18,8 @@ from shared.messaging.records import Dead, Reading, Record
 _EXCERPT_BYTES: Final = 4096
 _HEADERS_MAX: Final = 32
 _HEADER_TEXT_MAX: Final = 256
+_HEADERS_BYTES_MAX: Final = 24 * 1024
+"""Of the headers told of, as JSON: with the other fields' bounds, a dead letter is never too large to be told of."""
 _REASON_MAX: Final = 1000
 _INSERT: Final = """
     INSERT INTO dead_letters (id, topic, partition, "offset", key, source, event_id, type, sequence, reason_code, reason_text,
@@ -30,7 +33,7 @@ _INSERT: Final = """
 
 def moment(timestamp_ms: int) -> datetime:
     """Return the time of a broker's timestamp (milliseconds of Unix time)."""
-    return datetime.fromtimestamp(max(0, timestamp_ms) / 1000, tz=UTC)
+    return datetime.fromtimestamp(min(max(0, timestamp_ms), MILLISECONDS_MAX) / 1000, tz=UTC)
 
 
 async def bury(tx: Transaction, consumer: str, readings: Sequence[Reading]) -> None:
@@ -75,11 +78,6 @@ def _row(record: Record, dead: Dead, consumer: str) -> tuple[object, ...]:
 
 def _announcement(record: Record, dead: Dead, consumer: str) -> DeadLetterRecorded:
     value = record.value or b""
-    headers = tuple(
-        (name[:_HEADER_TEXT_MAX], (text or "")[:_HEADER_TEXT_MAX])
-        for name, text in headers_to_json(record.headers[:_HEADERS_MAX])
-        if name is not None
-    )
     return DeadLetterRecorded.model_validate(
         {
             "topic": record.topic,
@@ -92,9 +90,21 @@ def _announcement(record: Record, dead: Dead, consumer: str) -> DeadLetterRecord
             "value_sha256": hashlib.sha256(value).hexdigest(),
             "value_size_bytes": len(value),
             "value_excerpt_base64": base64.b64encode(value[:_EXCERPT_BYTES]).decode(),
-            "headers": headers,
+            "headers": _shown(record),
         }
     )
+
+
+def _shown(record: Record) -> tuple[tuple[str, str], ...]:
+    """Return the record's first headers, cut, as many as there is room for."""
+    shown, room = [], _HEADERS_BYTES_MAX
+    for name, text in headers_to_json(record.headers[:_HEADERS_MAX]):
+        header = ((name or "")[:_HEADER_TEXT_MAX], (text or "")[:_HEADER_TEXT_MAX])
+        room -= len(json.dumps(header))
+        if room < 0:
+            break
+        shown.append(header)
+    return tuple(shown)
 
 
 def _clean(text: str | None) -> str | None:

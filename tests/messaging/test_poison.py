@@ -53,6 +53,7 @@ _POISON: dict[str, Draft] = {
     "no sequence": fact("a").without_header("ce_sequence"),
     "subject of another": fact("a").with_header("ce_subject", b"b"),
     "no headers": Draft("account-facts", b"a", [], b"{}"),
+    "headers that are wide in JSON": Draft("account-facts", b"a", [("\x01" * 256, b"\x01" * 512)] * 64, b"{"),
     "a thousand headers": Draft("account-facts", b"a", [("x" * 50, b"\xff" * 50)] * 1000, b"{"),
 }
 
