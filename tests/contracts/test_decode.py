@@ -264,6 +264,14 @@ def test_a_state_of_another_image_is_no_news_of_this_one() -> None:
     assert refused.value.reason_code == "key_wrong"
 
 
+def test_a_key_without_state_is_the_form_of_an_id() -> None:
+    refusal = RequestRefused(state=None, change=ImageChange(message="refused"))
+    headers, value = encode(refusal, id="1", source="/s", subject="not/an id", time=NOON, sequence=1)
+    with pytest.raises(Undecodable) as refused:
+        decode("image-events", b"not/an id", headers, value, 0)
+    assert refused.value.reason_code == "key_wrong"
+
+
 def test_what_is_too_large_is_not_encoded() -> None:
     refusal = RequestRefused.model_construct(state=None, change=ImageChange.model_construct(message="x" * EVENT_BYTES_MAX))
     with pytest.raises(ValueError, match="65536 at most"):

@@ -6,9 +6,10 @@ import pytest
 from pydantic import BaseModel
 
 from shared.contracts.codes import CODES, Code
+from shared.contracts.envelope import JSON_DEPTH_MAX
 from shared.contracts.registry import REGISTRY, EventType, answers_to, event_type_of
 from shared.contracts.requests import Request
-from shared.contracts.topics import PARTITIONS, TOPICS
+from shared.contracts.topics import EVENT_BYTES_MAX, PARTITIONS, RECORD_BYTES_MAX, TOPICS
 
 _SEVEN_DAYS_MS = 7 * 24 * 60 * 60 * 1000
 _THIRTY_DAYS_MS = 30 * 24 * 60 * 60 * 1000
@@ -56,6 +57,10 @@ each_request = pytest.mark.parametrize("event_type", REQUESTS, ids=lambda each: 
 def test_the_topics_are_those_of_the_design() -> None:
     assert {topic.name: (topic.key, topic.writers, topic.readers, topic.retention_ms) for topic in TOPICS.values()} == TABLE
     assert PARTITIONS == 16
+
+
+def test_the_limits_are_those_of_the_design() -> None:
+    assert (EVENT_BYTES_MAX, RECORD_BYTES_MAX, JSON_DEPTH_MAX) == (64 * 1024, 128 * 1024, 32)
 
 
 def test_every_topic_carries_something() -> None:
