@@ -121,7 +121,10 @@ async def _services(place: Place) -> AsyncIterator[None]:
         **os.environ,
         "KAFKA_BOOTSTRAP_SERVERS": place.settings.kafka_bootstrap_servers,
         "POSTGRES_DSN": place.settings.postgres_dsn.get_secret_value(),
-        "IMAGE_COMMONS_LOG_LEVEL": "ERROR",
+        "IMAGE_COMMONS_TOPIC_PREFIX": place.settings.topic_prefix,
+        "IMAGE_COMMONS_DATABASE_PREFIX": place.settings.database_prefix,
+        "IMAGE_COMMONS_LOG_LEVEL": "WARNING",
+        "IMAGE_COMMONS_WORKERS": "4",
     }
     processes = [
         await asyncio.create_subprocess_exec(
@@ -177,20 +180,26 @@ async def _publish_all(talk: _Talk, name: str, count: int, rate: float) -> list[
     return sorted((talk.answered[one][0] - talk.sent_at[one]) * 1000 for one in asked)
 
 
+async def _permit_vendors(talk: _Talk) -> None:
+    vendors = [f"vendor-{number}" for number in range(_VENDORS)]
+    for vendor in vendors:
+        await talk.say(AccountStated(account_id=vendor, status="active", enterprise_verified=True), vendor, wait=True)
+    asked = [
+        await talk.say(_request(PermitRequested, "operator", "ops", account_id=vendor, ticket="T-1"), vendor) for vendor in vendors
+    ]
+    await _until(lambda: all(one in talk.answered for one in asked), 30, "permissions")
+
+
 async def measure(place: Place) -> list[Figure]:
     """Measure each rate, the lower one first."""
+    place = await place.apart("flow")
     figures = []
     talk = _Talk(place)
     async with _services(place):
         await talk.start()
         listening = asyncio.create_task(talk.listen())
         try:
-            for number in range(_VENDORS):
-                vendor = f"vendor-{number}"
-                await talk.say(AccountStated(account_id=vendor, status="active", enterprise_verified=True), vendor, wait=True)
-                permit = _request(PermitRequested, "operator", "ops", account_id=vendor, ticket="T-1")
-                asked = await talk.say(permit, vendor)
-                await _until(lambda asked=asked: asked in talk.answered, 30, "a permission")
+            await _permit_vendors(talk)
             await _publish_all(talk, "warm", WARM_UP, 100)
             for rate, goal_ms in RATES.items():
                 taken = await _publish_all(talk, f"at-{rate}", rate * SECONDS, rate)

@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from shared.settings import CommonSettings
 from stack import LocalStack
 
 SERVICE: Final = "bench"
+_WARM_UP_PREFIX: Final = "warm-up."
 _WARM_UP_RECORDS: Final = 200_000
 _TABLES: Final = """
     CREATE TABLE accounts (account_id text PRIMARY KEY, name text, sequence bigint NOT NULL);
@@ -32,6 +33,13 @@ class Place:
     settings: CommonSettings
     dsn: str
     postgres_version: str
+
+    async def apart(self, name: str) -> "Place":
+        """Return a place on the same servers with topics and databases of its own, in which nothing has happened yet."""
+        settings = self.settings.model_copy(update={"topic_prefix": f"{name}.", "database_prefix": f"{name}_"})
+        await apply_topics(settings.kafka_bootstrap_servers, prefix=settings.topic_prefix)
+        await migrate_all(settings)
+        return replace(self, settings=settings)
 
 
 @asynccontextmanager
@@ -49,7 +57,7 @@ async def place() -> AsyncIterator[Place]:
                 }
             )
             await apply_topics(settings.kafka_bootstrap_servers, prefix=settings.topic_prefix)
-            await migrate_all(settings)
+            await apply_topics(settings.kafka_bootstrap_servers, prefix=_WARM_UP_PREFIX)
             await migrate_all(settings, services=[SERVICE])
             dsn = settings.service_dsn(SERVICE)
             connection = await asyncpg.connect(dsn)
@@ -57,7 +65,7 @@ async def place() -> AsyncIterator[Place]:
             await connection.execute(_TABLES)
             version = await connection.fetchval("SELECT version()")
             await connection.close()
-            await _warm_up(stack.kafka_bootstrap_servers, f"{settings.topic_prefix}check-results")
+            await _warm_up(stack.kafka_bootstrap_servers, f"{_WARM_UP_PREFIX}check-results")
             yield Place(settings, dsn, " ".join(str(version).split()[:2]))
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -18,7 +18,7 @@ def build(settings: CatalogSettings) -> Service:
     service = Service(
         "catalog",
         settings,
-        consumes=[Consume("image-events", apply_image_events)],
+        consumes=[Consume("image-events", apply_image_events, gather_s=0.025)],
         routes=routes(lambda: service.database.pool),
         http_port=settings.http_port,
     )

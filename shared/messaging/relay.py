@@ -29,11 +29,13 @@ _STEP_TIMEOUT_S: Final = 15.0
 _RETRY_FIRST_S: Final = 0.1
 _RETRY_MAX_S: Final = 2.0
 _STEADY_S: Final = 5.0
+_SKIPPED_MAX: Final = 1000
 _DELETE_EVERY_S: Final = 0.1
 _DISCARD_TIMEOUT_S: Final = 5.0
 _BATCH_BYTES: Final = 128 * 1024
 
 _SELECT_NEXT: Final = "SELECT id, topic, key, headers, value FROM outbox WHERE id > $1 ORDER BY id LIMIT $2"
+_SELECT_THESE: Final = "SELECT id, topic, key, headers, value FROM outbox WHERE id = ANY ($1::bigint[]) ORDER BY id"
 _SELECT_PASSED: Final = (
     "SELECT id, topic, key, headers, value FROM outbox WHERE id <= $1 AND id <> ALL ($2::bigint[]) ORDER BY id LIMIT $3"
 )
@@ -58,6 +60,7 @@ class Relay:
         self._records_max = records_max
         self._wake = asyncio.Event()
         self._sent: list[int] = []
+        self._skipped: set[int] = set()
         self._last_sweep = 0.0
         self.leads = False
         self.backlog = 0
@@ -120,6 +123,7 @@ class Relay:
             request_timeout_ms=10_000,
         )
         self._sent.clear()
+        self._skipped.clear()
         deleting = asyncio.create_task(self._delete_for_ever(deleter))
         try:
             with _broker_failures():
@@ -140,25 +144,40 @@ class Relay:
             if time.monotonic() - self._last_sweep > _POLL_S:
                 self._last_sweep = time.monotonic()
                 await self._measure(reader)
+                self._skipped.clear()
                 # An id below the cursor may have been committed after the cursor passed it.
                 rows = await reader.fetch(_SELECT_PASSED, high, self._sent, self._records_max)
                 await self._step(producer, rows, _pack(producer, rows))
+            elif self._skipped:
+                rows = await reader.fetch(_SELECT_THESE, sorted(self._skipped))
+                await self._step(producer, rows, _pack(producer, rows))
+                self._skipped.difference_update(row["id"] for row in rows)
             rows = await reader.fetch(_SELECT_NEXT, high, self._records_max)
             if not rows:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), _POLL_S)
                 continue
-            high = await self._burst(reader, producer, rows)
+            high = await self._burst(reader, producer, rows, high)
 
-    async def _burst(self, reader: "asyncpg.Connection[Any]", producer: AIOKafkaProducer, rows: list[Any]) -> int:
-        """Send `rows` and what follows them until a read comes back short; returns the highest id sent.
+    def _note_skipped(self, rows: list[Any], after: int) -> None:
+        """Remember the ids above `after` that `rows` leave out: transactions under way have taken them.
+
+        Their commit wakes the relay, which looks for just these; what it misses the next sweep finds.
+        """
+        if after and rows and rows[-1]["id"] - after - len(rows) <= _SKIPPED_MAX:
+            self._skipped.update(set(range(after + 1, rows[-1]["id"])).difference(row["id"] for row in rows))
+
+    async def _burst(self, reader: "asyncpg.Connection[Any]", producer: AIOKafkaProducer, rows: list[Any], after: int) -> int:
+        """Send `rows`, which follow on the id `after`, and all that follow them; returns the highest id sent.
 
         While the broker takes one lot the next is read and packed. It is sent only once the broker has the one before: the order
         of a key must survive a send that fails.
         """
         packed = _pack(producer, rows)
+        high = after
         while True:
-            high: int = rows[-1]["id"]
+            self._note_skipped(rows, high)
+            high = int(rows[-1]["id"])
             sending = asyncio.create_task(self._step(producer, rows, packed))
             try:
                 rows = []

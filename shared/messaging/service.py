@@ -47,6 +47,8 @@ class Consume:
     topic: str
     handler: BatchHandler
     batch_records_max: int | None = None
+    gather_s: float = 0.01
+    """How long after a batch no further one is polled: a follower that nobody waits for can afford more."""
 
 
 @dataclass(slots=True)
@@ -161,7 +163,11 @@ class Service:
                 on_retry=lambda reason, topic=wish.topic: self._note_retry(topic, reason),  # type: ignore[misc]
             )
             self._subscriptions[wish.topic] = Subscription(
-                processor=processor, database=self.database, health=self.health, topic_prefix=self.settings.topic_prefix
+                processor=processor,
+                database=self.database,
+                health=self.health,
+                topic_prefix=self.settings.topic_prefix,
+                gather_s=wish.gather_s,
             )
         self.health.needs |= {"database": self._database_need, "broker": self._broker_need, "backlog": self._backlog_need}
 

@@ -83,8 +83,10 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
     not in it waits to be sought, and nothing read of it counts.
     """
 
-    def __init__(self, *, processor: Processor, database: Database, health: Health, topic_prefix: str) -> None:
-        """Feed `processor` and keep its positions in `database`."""
+    def __init__(
+        self, *, processor: Processor, database: Database, health: Health, topic_prefix: str, gather_s: float = 0.0
+    ) -> None:
+        """Feed `processor` and keep its positions in `database`; no batch is polled within `gather_s` of the one before."""
         self.processor = processor
         self.positions: dict[int, int] = {}
         self.consumer: PositionedConsumer | None = None
@@ -97,6 +99,8 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         self._acknowledged: dict[int, int] = {}
         self._last_commit = 0.0
         self._handed_out = False
+        self._gather_s = gather_s
+        self._batch_ended = -gather_s
         self._halted = asyncio.Event()
         self._busy = asyncio.Lock()
 
@@ -127,9 +131,16 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
             self.processor.on_retry("a batch was lost on its way through the framework")
             await logger.aerror("batch_lost_in_framework", topic=self.processor.topic)
             await asyncio.sleep(_RETRY_S)
+        await self._gather()
         if self._acknowledged and time.monotonic() - self._last_commit > _COMMIT_EVERY_S:
             await self._commit(consumer)
         await self.seek_where_due(consumer)
+
+    async def _gather(self) -> None:
+        """Under load, let a few records come together: what a batch costs by itself is many times what a record adds."""
+        pause_s = self._batch_ended + self._gather_s - time.monotonic()
+        if pause_s > 0:
+            await asyncio.sleep(pause_s)
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Give up `revoked`; a batch of theirs still under way is stopped by the fence, not by us."""
@@ -210,6 +221,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
                 await logger.awarning("batch_given_up", topic=self.processor.topic, batch=start)
             except Halted as halted:
                 self.halt(str(halted))
+        self._batch_ended = time.monotonic()
 
     def _record(self, record: "ConsumerRecord[Any, Any]") -> Record:
         return Record(

@@ -116,6 +116,24 @@ async def test_a_lower_id_committed_late_is_not_lost(
     assert await _sequences(cluster) == {"early": [1], "late": [1]}
 
 
+async def test_a_lower_id_committed_late_is_sent_on_its_commit(
+    settings: CommonSettings, database: Database, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cluster.create("account-events")
+    async with _running(settings, database):
+        await _emit(database, "first")
+        await _empty(database)
+        # From here on no sweep: only the wake of the late commit can find it.
+        monkeypatch.setattr(relay_module, "_POLL_S", 3600)
+        async with database.transaction() as slow:
+            slow.emit(known_of("early", None), key="early")
+            await slow.flush()
+            await _emit(database, "late")
+            await _empty(database)
+            slow.emit(known_of("last", None), key="last")
+        await _empty(database, within_s=5)
+
+
 async def test_only_what_was_sent_is_deleted(
     settings: CommonSettings, database: Database, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
