@@ -184,9 +184,8 @@ async def _permit_vendors(talk: _Talk) -> None:
     vendors = [f"vendor-{number}" for number in range(_VENDORS)]
     for vendor in vendors:
         await talk.say(AccountStated(account_id=vendor, status="active", enterprise_verified=True), vendor, wait=True)
-    asked = [
-        await talk.say(_request(PermitRequested, "operator", "ops", account_id=vendor, ticket="T-1"), vendor) for vendor in vendors
-    ]
+    permits = {vendor: _request(PermitRequested, "operator", "ops", account_id=vendor, ticket="T-1") for vendor in vendors}
+    asked = [await talk.say(permit, vendor) for vendor, permit in permits.items()]
     await _until(lambda: all(one in talk.answered for one in asked), 30, "permissions")
 
 
