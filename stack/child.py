@@ -63,7 +63,12 @@ class Child:
         with self._log.open("ab") as log:
             # A session of its own: a Ctrl-C at the terminal is ours to pass on.
             self._process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment, start_new_session=True
+                *self._command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+                start_new_session=True,
             )
         self.starts += 1
 
