@@ -1,5 +1,6 @@
 """What an answer says beside the state: message, warnings, and for refusals every problem at once."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -54,3 +55,21 @@ class Outcome(Shape):
     reason: Line | None = None
     would_be: ShortText | None = None
     """Of a rehearsal: the type of answer the real request would have got."""
+
+
+def evidence_within(bytes_max: int, found: Sequence[tuple[Evidence, ...] | None]) -> list[tuple[Evidence, ...] | None]:
+    """Return `found`, a list of evidence for each finding, cut to `bytes_max` of JSON together: the earlier goes first.
+
+    An event has to stay under its 64 KiB whatever a stranger's image brought up; the report holds all of it.
+    """
+    left = bytes_max
+    kept: list[tuple[Evidence, ...] | None] = []
+    for pieces in found:
+        some: list[Evidence] = []
+        for piece in pieces or ():
+            left -= len(piece.__pydantic_serializer__.to_json(piece, exclude_none=True))
+            if left < 0:
+                break
+            some.append(piece)
+        kept.append(tuple(some) or None)
+    return kept

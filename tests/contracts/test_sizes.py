@@ -7,10 +7,12 @@ import pytest
 from pydantic import BaseModel
 
 from services.checker.domain.result import completed
+from services.publisher.domain.model import Publication
 from services.publisher.domain.problems import PROBLEMS_MAX, problem
-from services.publisher.domain.verdict import tags_of
+from services.publisher.domain.verdict import tags_of, verdict_of
 from shared.contracts.account_events import AccountRequestRefused, AccountState
-from shared.contracts.checks import CheckRequested
+from shared.contracts.answers import Evidence
+from shared.contracts.checks import CheckRequested, ResultItem
 from shared.contracts.codes import CODES, Code
 from shared.contracts.envelope import decode, encode
 from shared.contracts.gate import DECLARED_ITEMS, RULES_VERSION
@@ -113,3 +115,18 @@ def largest_result(character: str) -> BaseModel:
 
 def test_the_largest_result_of_a_check_fits() -> None:
     fits(largest_result(PENGUIN), IMAGE)
+
+
+@pytest.mark.parametrize("character", [PENGUIN, ESCAPED])
+def test_the_largest_refusal_of_a_check_fits(character: str) -> None:
+    evidence = tuple(Evidence(path=character * 256, line=2**31 - 1, text=character * 256, sha256="0" * 64) for _ in range(3))
+    items = [ResultItem(name=name, level="failed", code="c" * 64, evidence=evidence) for name in DECLARED_ITEMS[RULES_VERSION]]
+    result = largest_result(PENGUIN).model_copy(update={"items": tuple(items), "complete": True, "error": None})
+    publication = Publication(
+        publication_id="p", image_id=IMAGE, region="eu-1", account_id="a", state="checking", since=NOON, name="n", request_id="r",
+        requested_at=NOON, content_version=result.content_version,
+    )  # fmt: skip
+    verdict = verdict_of(result, publication, now=NOON)
+    assert verdict.problems[0].evidence
+    change = ImageChange(message=f"refused: {len(verdict.problems)} problems", problems=verdict.problems)
+    fits(PublicationRefused(state=largest_image_held(), change=change), IMAGE)

@@ -1,13 +1,15 @@
 """From a report to the event that tells of it. Pure."""
 
+from collections.abc import Sequence
 from typing import Final
 
-from shared.contracts.answers import Evidence
+from shared.contracts.answers import Evidence, evidence_within
 from shared.contracts.checks import CheckCompleted, CheckRequested, ResultItem
 from shared.contracts.gate import RULES_VERSION
-from shared.contracts.report import Item, Report
+from shared.contracts.report import Item, Report, ReportEvidence
 
 _EVIDENCE_MAX: Final = 3
+_EVIDENCE_BYTES_MAX: Final = 32 * 1024
 _TEXT_MAX: Final = 256
 _ERROR_MAX: Final = 512
 
@@ -19,7 +21,7 @@ def completed(request: CheckRequested, report: Report, report_sha256: str) -> Ch
         publication_id=request.publication_id,
         image_id=request.image_id,
         complete=report.complete,
-        items=tuple(map(_short, report.items)),
+        items=_short(report.items),
         attributes=report.attributes,
         image_digest=report.image.digest,
         content_version=request.content_version,
@@ -43,16 +45,17 @@ def failed(request: CheckRequested, error: str) -> CheckCompleted:
     )
 
 
-def _short(item: Item) -> ResultItem:
+def _short(items: Sequence[Item]) -> tuple[ResultItem, ...]:
     # An item that is fine needs no evidence to travel; the report has all of it.
-    evidence = () if item.level == "ok" else item.evidence[:_EVIDENCE_MAX]
-    return ResultItem(
-        name=item.name,
-        level=item.level,
-        code=item.code,
-        evidence=tuple(Evidence(path=_cut(one.path), line=one.line, text=_cut(one.text), sha256=one.sha256) for one in evidence)
-        or None,
+    found = [() if item.level == "ok" else tuple(map(_evidence, item.evidence[:_EVIDENCE_MAX])) for item in items]
+    return tuple(
+        ResultItem(name=item.name, level=item.level, code=item.code, evidence=evidence)
+        for item, evidence in zip(items, evidence_within(_EVIDENCE_BYTES_MAX, found), strict=True)
     )
+
+
+def _evidence(found: ReportEvidence) -> Evidence:
+    return Evidence(path=_cut(found.path), line=found.line, text=_cut(found.text), sha256=found.sha256)
 
 
 def _cut(text: str | None) -> str | None:

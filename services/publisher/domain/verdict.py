@@ -1,12 +1,13 @@
 """What a completed check means for the publication that waits for it. Only what passed publishes: fail closed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from services.publisher.domain.model import Publication
 from services.publisher.domain.problems import PROBLEMS_MAX, problem
-from shared.contracts.answers import Problem
+from shared.contracts.answers import Problem, evidence_within
 from shared.contracts.checks import CheckCompleted, ResultItem
 from shared.contracts.codes import CODES, Code
 from shared.contracts.gate import POLICIES, Policy, weigh
@@ -16,6 +17,7 @@ from shared.contracts.report import Attributes, CheckOutcome
 TAG_PREFIX: Final = "acs:ecs:image:"
 POLICY: Final[Policy] = POLICIES["gate"]
 """The gate policy of every region; a policy of a region's own comes with the policy files."""
+_EVIDENCE_BYTES_MAX: Final = 8 * 1024
 _TAG_CHARACTERS_MAX: Final = 128
 _ENCRYPTION: Final = "SECURITY.Encryption"
 
@@ -40,7 +42,7 @@ def verdict_of(result: CheckCompleted, publication: Publication, *, now: datetim
     check = _check_of(result, weighed.outcome, policy, now)
     if weighed.outcome == "blocked":
         blocking = [item for item in result.items if item.name in weighed.items and item.level == "failed"]
-        return Verdict(tuple(_blocked(item) for item in blocking[:PROBLEMS_MAX]), check)
+        return Verdict(_blocked(blocking[:PROBLEMS_MAX]), check)
     if weighed.outcome == "undetermined":
         return Verdict((undetermined("; ".join(weighed.reasons)),), check)
     if result.error is not None or check is None:
@@ -77,8 +79,13 @@ def tags_of(attributes: Attributes) -> dict[str, str]:
     return {TAG_PREFIX + name: value[:_TAG_CHARACTERS_MAX] for name, value in found.items() if value}
 
 
-def _blocked(item: ResultItem) -> Problem:
-    code = Code.ENCRYPTED if item.name == _ENCRYPTION else Code.CHECK_FAILED
-    advice = CODES[code].advice
-    # The item's own code says which of its troubles was met.
-    return problem(code, field="image", value=item.code, item=item.name, level=item.level, evidence=item.evidence, advice=advice)
+def _blocked(items: Sequence[ResultItem]) -> tuple[Problem, ...]:
+    problems = []
+    for item, evidence in zip(items, evidence_within(_EVIDENCE_BYTES_MAX, [item.evidence for item in items]), strict=True):
+        code = Code.ENCRYPTED if item.name == _ENCRYPTION else Code.CHECK_FAILED
+        # The item's own code says which of its troubles was met.
+        advice = CODES[code].advice
+        problems.append(
+            problem(code, field="image", value=item.code, item=item.name, level=item.level, evidence=evidence, advice=advice)
+        )
+    return tuple(problems)
