@@ -58,6 +58,7 @@ COMMANDS = (
         "take-down-lift", _OPERATOR, "Allow a taken-down image to be published again.", "cli.commands.operating:take_down_lift"
     ),
     Entry("dead-letters", _OPERATOR, "Read the records no service could handle.", "cli.commands.dead_letters"),
+    Entry("republish", _OPERATOR, "Tell every image's and account's state once more.", "cli.commands.republish"),
     Entry("stack", _OPERATOR, "A local Kafka and PostgreSQL, without Docker.", "cli.commands.stack"),
     Entry("topics", _OPERATOR, "Make the topics (one-shot job).", "cli.commands.topics"),
     Entry("migrate", _OPERATOR, "Bring the databases up to date (one-shot job).", "cli.commands.migrate"),

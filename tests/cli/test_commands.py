@@ -176,3 +176,11 @@ async def test_dead_letter_is_listed_and_shown_escaped(platform: Platform, ids: 
 
 def test_unknown_dead_letter_is_said_to_be_none(platform: Platform) -> None:
     assert platform.run("dead-letters", "show", "00000000-0000-7000-8000-000000000000").returncode == 5
+
+
+def test_republish_tells_what_there_is(platform: Platform, vendor: str, image: str) -> None:
+    told = platform.json("republish", "--records-per-s", "5000")
+    assert told["images"] >= 1
+    assert told["accounts"] >= 1
+    # Readers take the repeated state as it is.
+    platform.json("publish", image, "-a", vendor)

@@ -23,7 +23,7 @@ _SETTLE: Final = f"UPDATE client_tokens SET answer = $6 {_WHERE} RETURNING waiti
 # Every claim takes a few outlived rows along, so the table stays as large as a day's tokens without a task of its own.
 _SWEEP: Final = """
     DELETE FROM client_tokens WHERE ctid = ANY (ARRAY(
-        SELECT ctid FROM client_tokens WHERE used_at <= $1 - interval '24 hours' AND answer IS NOT NULL
+        SELECT ctid FROM client_tokens WHERE used_at <= $1::timestamptz - interval '24 hours' AND answer IS NOT NULL
         ORDER BY used_at LIMIT $2 FOR UPDATE SKIP LOCKED
     ))
 """
