@@ -58,6 +58,7 @@ ACCOUNT_NOT_FOUND: Final = _of(Code.ACCOUNT_NOT_FOUND, "account_id", retryable=T
 INSTANCE_NOT_FOUND: Final = _of(Code.INSTANCE_NOT_FOUND, "instance_id")
 INSTANCE_DUPLICATE: Final = _of(Code.INSTANCE_DUPLICATE, "instance_id")
 EXPIRED: Final = _of(Code.EXPIRED, "expires_at")
+PARAMETER_MISMATCH: Final = _of(Code.PARAMETER_MISMATCH, "client_token")
 ACTOR_NOT_ALLOWED: Final = _of(Code.ACTOR_NOT_ALLOWED, "actor")
 UNPUBLISHED: Final = _of(Code.IMAGE_UNPUBLISHED, "image_id")
 WAY_OUT: Final = "replace-os: the system disk gets another image that the account's list of images shows"

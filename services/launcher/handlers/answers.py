@@ -1,5 +1,6 @@
 """The one answer to each request: what it says beside the instance's whole state."""
 
+from services.launcher.adapters.tokens import Earlier, keep_answer, uses_token
 from services.launcher.domain.copies import ImageCopy
 from services.launcher.domain.decisions import IMAGE_DELETED, UNPUBLISHED, WAY_OUT, Granted, InstanceRequest, Reason, Refused
 from services.launcher.domain.instance import Instance
@@ -14,11 +15,11 @@ from shared.contracts.instance_events import (
     InstanceState,
     SystemDisk,
 )
-from shared.contracts.registry import event_type_of
+from shared.contracts.registry import REGISTRY, event_type_of
 from shared.database.transaction import Transaction
 
 
-def answer_granted(
+async def answer_granted(
     tx: Transaction,
     event: Event[InstanceRequest],
     answer: type[InstanceEvent],
@@ -31,18 +32,34 @@ def answer_granted(
     """Emit `answer` with the state of `instance` after it, naming the image as it was when `decided`."""
     warnings = (decided.warnings if decided is not None else ()) + warnings
     change = _change(event, decided.image if decided is not None else None, message=message, warnings=warnings)
-    _emit(tx, event, answer(state=state_of(instance), change=change))
+    await _emit(tx, event, answer(state=state_of(instance), change=change))
 
 
-def answer_refused(tx: Transaction, event: Event[InstanceRequest], refused: Refused, instance: Instance | None) -> None:
+def answer_repeated(tx: Transaction, event: Event[InstanceRequest], earlier: Earlier, instance: Instance | None) -> None:
+    """Emit the answer that the first request with the token of `event` got, with the state of `instance` as it is now."""
+    model = REGISTRY["instance-events", earlier.answered_type].model
+    change = InstanceChange.model_validate_json(earlier.change)
+    tx.emit(model(state=_state_or_none(instance), change=change), key=event.subject, correlation_id=event.id)
+
+
+async def answer_unheard(tx: Transaction, event: Event[InstanceRequest], refused: Refused, instance: Instance | None) -> None:
+    """Emit the refusal of a request that was not looked at: its token is not used by it."""
+    if event.data.dry_run:
+        await answer_rehearsed(tx, event, InstanceRefused, instance, refused)
+        return
+    answer = InstanceRefused(state=_state_or_none(instance), change=_refusal(event, refused))
+    tx.emit(answer, key=event.subject, correlation_id=event.id)
+
+
+async def answer_refused(tx: Transaction, event: Event[InstanceRequest], refused: Refused, instance: Instance | None) -> None:
     """Emit the refusal, with the state of `instance`, which it leaves as it is (None: there is none)."""
     if event.data.dry_run:
-        answer_rehearsed(tx, event, InstanceRefused, instance, refused)
+        await answer_rehearsed(tx, event, InstanceRefused, instance, refused)
         return
-    _emit(tx, event, InstanceRefused(state=_state_or_none(instance), change=_refusal(event, refused)))
+    await _emit(tx, event, InstanceRefused(state=_state_or_none(instance), change=_refusal(event, refused)))
 
 
-def answer_rehearsed(
+async def answer_rehearsed(
     tx: Transaction,
     event: Event[InstanceRequest],
     would_be: type[InstanceEvent],
@@ -56,7 +73,7 @@ def answer_rehearsed(
         image = decided.image if decided is not None else None
         change = _change(event, image, message="rehearsed", warnings=decided.warnings if decided is not None else ())
     change = change.model_copy(update={"would_be": event_type_of(would_be).type})
-    _emit(tx, event, InstanceRequestRehearsed(state=_state_or_none(instance), change=change))
+    await _emit(tx, event, InstanceRequestRehearsed(state=_state_or_none(instance), change=change))
 
 
 def state_of(instance: Instance) -> InstanceState:
@@ -92,8 +109,10 @@ def _state_or_none(instance: Instance | None) -> InstanceState | None:
     return None if instance is None else state_of(instance)
 
 
-def _emit(tx: Transaction, event: Event[InstanceRequest], answer: InstanceEvent) -> None:
+async def _emit(tx: Transaction, event: Event[InstanceRequest], answer: InstanceEvent) -> None:
     tx.emit(answer, key=event.subject, correlation_id=event.id)
+    if uses_token(event):
+        await keep_answer(tx, event, event_type_of(type(answer)).type, answer.change.model_dump_json(exclude_none=True))
 
 
 def _refusal(event: Event[InstanceRequest], refused: Refused) -> InstanceChange:

@@ -12,6 +12,7 @@ from typing import Any
 from uuid_utils import uuid7
 
 from services.launcher.adapters.books import Books, hold_in_order
+from services.launcher.adapters.tokens import find_earlier, uses_token
 from services.launcher.domain.copies import AccountCopy, ImageCopy
 from services.launcher.domain.decisions import (
     ACTOR_NOT_ALLOWED,
@@ -19,6 +20,7 @@ from services.launcher.domain.decisions import (
     IMAGE_NOT_FOUND,
     INSTANCE_NOT_FOUND,
     NOTHING_NAMED,
+    PARAMETER_MISMATCH,
     Granted,
     InstanceRequest,
     Refused,
@@ -29,7 +31,13 @@ from services.launcher.domain.decisions import (
     judge_request,
 )
 from services.launcher.domain.instance import CREATION_FAILED, Instance, launched
-from services.launcher.handlers.answers import answer_granted, answer_refused, answer_rehearsed
+from services.launcher.handlers.answers import (
+    answer_granted,
+    answer_refused,
+    answer_rehearsed,
+    answer_repeated,
+    answer_unheard,
+)
 from shared.contracts.envelope import Event
 from shared.contracts.instance_events import (
     InstanceLaunched,
@@ -44,7 +52,7 @@ from shared.messaging.handlers import Park, each
 
 async def launch(tx: Transaction, event: Event[LaunchRequested]) -> None:
     """Book an instance under the requester's id, if the id is free and the account may use the image."""
-    if await _refused_at_once(tx, event):
+    if await _answered_at_once(tx, event):
         return
     request, books = event.data, Books(tx)
     image_id = request.image_id
@@ -52,7 +60,7 @@ async def launch(tx: Transaction, event: Event[LaunchRequested]) -> None:
         image_id = await _resolve_family(tx, books, request)
     if image_id is None:
         reason = NOTHING_NAMED if request.family is None else FAMILY_NOT_FOUND
-        answer_refused(tx, event, Refused((reason,)), await books.instance(request.instance_id))
+        await answer_refused(tx, event, Refused((reason,)), await books.instance(request.instance_id))
         return
     image = await books.image(image_id)
     account = await books.account(request.account_id)
@@ -64,10 +72,10 @@ async def launch(tx: Transaction, event: Event[LaunchRequested]) -> None:
         # Nobody wrote so new a state up to the end of the topic as it was: the sequence is made up.
         decided = Refused((IMAGE_NOT_FOUND,))
     if isinstance(decided, Refused):
-        answer_refused(tx, event, decided, taken)
+        await answer_refused(tx, event, decided, taken)
         return
     if request.dry_run:
-        answer_rehearsed(tx, event, InstanceLaunched, None, decided)
+        await answer_rehearsed(tx, event, InstanceLaunched, None, decided)
         return
     instance = launched(
         decided.image,
@@ -80,12 +88,12 @@ async def launch(tx: Transaction, event: Event[LaunchRequested]) -> None:
     )
     await books.book(instance)
     message = f"{request.instance_id} is launched from {decided.image.name}"
-    answer_granted(tx, event, InstanceLaunched, instance, message=message, decided=decided)
+    await answer_granted(tx, event, InstanceLaunched, instance, message=message, decided=decided)
 
 
 async def reinitialise(tx: Transaction, event: Event[ReinitRequested]) -> None:
     """Let a system disk be laid anew from its image, if the account may still use that image here."""
-    if await _refused_at_once(tx, event):
+    if await _answered_at_once(tx, event):
         return
     request, books = event.data, Books(tx)
     image, account, instance = await _hold_with_image(books, request)
@@ -97,20 +105,20 @@ async def reinitialise(tx: Transaction, event: Event[ReinitRequested]) -> None:
     decided = judge_reinitialisation(request.account_id, request.region, account, image, instance)
     if isinstance(decided, Refused) or instance is None:
         refused = decided if isinstance(decided, Refused) else Refused((INSTANCE_NOT_FOUND,))
-        answer_refused(tx, event, refused, instance)
+        await answer_refused(tx, event, refused, instance)
         return
     if request.dry_run:
-        answer_rehearsed(tx, event, InstanceReinitialised, instance, decided)
+        await answer_rehearsed(tx, event, InstanceReinitialised, instance, decided)
         return
     after = instance.reinitialised(decided.image, at=tx.now)
     await books.change(instance, after)
     message = f"the system disk of {request.instance_id} is re-initialised from {decided.image.name}"
-    answer_granted(tx, event, InstanceReinitialised, after, message=message, decided=decided)
+    await answer_granted(tx, event, InstanceReinitialised, after, message=message, decided=decided)
 
 
 async def replace_os(tx: Transaction, event: Event[ReplaceOsRequested]) -> None:
     """Give an instance a new system disk from another image that the account may use."""
-    if await _refused_at_once(tx, event):
+    if await _answered_at_once(tx, event):
         return
     request, books = event.data, Books(tx)
     image = await books.image(request.image_id)
@@ -121,15 +129,15 @@ async def replace_os(tx: Transaction, event: Event[ReplaceOsRequested]) -> None:
     decided = judge_replacement(request.account_id, request.region, account, image, instance)
     if isinstance(decided, Refused) or instance is None:
         refused = decided if isinstance(decided, Refused) else Refused((INSTANCE_NOT_FOUND,))
-        answer_refused(tx, event, refused, instance)
+        await answer_refused(tx, event, refused, instance)
         return
     if request.dry_run:
-        answer_rehearsed(tx, event, InstanceOsReplaced, instance, decided)
+        await answer_rehearsed(tx, event, InstanceOsReplaced, instance, decided)
         return
     after = instance.with_disk(decided.image, decided.basis, disk_id=_new_disk_id(), at=tx.now)
     await books.change(instance, after)
     message = f"{request.instance_id} has a new system disk from {decided.image.name}"
-    answer_granted(tx, event, InstanceOsReplaced, after, message=message, decided=decided)
+    await answer_granted(tx, event, InstanceOsReplaced, after, message=message, decided=decided)
 
 
 async def release(tx: Transaction, event: Event[ReleaseRequested]) -> None:
@@ -138,31 +146,37 @@ async def release(tx: Transaction, event: Event[ReleaseRequested]) -> None:
     `creation_failed` ends a charge with no length, so it counts only from the compute service: from the account itself it
     releases the instance like any other reason, with a warning.
     """
-    if await _refused_at_once(tx, event):
+    if await _answered_at_once(tx, event):
         return
     request, books = event.data, Books(tx)
     instance = await books.instance(request.instance_id)
     refused = judge_release(request.account_id, request.region, instance)
     if refused is not None or instance is None:
-        answer_refused(tx, event, refused or Refused((INSTANCE_NOT_FOUND,)), instance)
+        await answer_refused(tx, event, refused or Refused((INSTANCE_NOT_FOUND,)), instance)
         return
     if request.dry_run:
-        answer_rehearsed(tx, event, InstanceReleased, instance)
+        await answer_rehearsed(tx, event, InstanceReleased, instance)
         return
     never_ran = request.reason == CREATION_FAILED and request.actor.kind == "service"
     after = instance.released(at=tx.now, reason=request.reason, never_ran=never_ran)
     await books.change(instance, after)
     unheard = request.reason == CREATION_FAILED and not never_ran
     warnings = (ACTOR_NOT_ALLOWED,) if unheard else ()
-    answer_granted(tx, event, InstanceReleased, after, message=f"{request.instance_id} is released", warnings=warnings)
+    await answer_granted(tx, event, InstanceReleased, after, message=f"{request.instance_id} is released", warnings=warnings)
 
 
-async def _refused_at_once(tx: Transaction, event: Event[Any]) -> bool:
+async def _answered_at_once(tx: Transaction, event: Event[Any]) -> bool:
+    """Answer what needs no decision: a request too late or for somebody else, and the repeat of one by its client token."""
     request: InstanceRequest = event.data
     refused = judge_request(request, now=tx.now, recorded_at=event.recorded_at)
-    if refused is None:
+    earlier = await find_earlier(tx, event) if refused is None and uses_token(event) else None
+    if refused is None and earlier is None:
         return False
-    answer_refused(tx, event, refused, await Books(tx).instance(request.instance_id))
+    instance = await Books(tx).instance(request.instance_id)
+    if earlier is not None and earlier.same:
+        answer_repeated(tx, event, earlier, instance)
+    else:
+        await answer_unheard(tx, event, refused or Refused((PARAMETER_MISMATCH,)), instance)
     return True
 
 

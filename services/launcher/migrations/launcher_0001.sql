@@ -69,5 +69,19 @@ CREATE UNIQUE INDEX charges_open ON charges (instance_id) WHERE closed_at IS NUL
 CREATE UNIQUE INDEX charges_disk ON charges (disk_id);
 CREATE INDEX charges_instance ON charges (instance_id, opened_at DESC);
 
+CREATE TABLE client_tokens (
+    actor_kind text NOT NULL,
+    actor_id text NOT NULL,
+    type text NOT NULL,
+    region text NOT NULL,
+    token text NOT NULL,
+    used_at timestamptz NOT NULL,
+    content bytea NOT NULL,
+    answered_type text NOT NULL,
+    change text NOT NULL,
+    PRIMARY KEY (actor_kind, actor_id, type, region, token)
+);
+CREATE INDEX client_tokens_used_at ON client_tokens (used_at);
+
 -- migrate: rollback
-DROP TABLE charges, instances, accounts, images;
+DROP TABLE client_tokens, charges, instances, accounts, images;
