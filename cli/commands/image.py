@@ -71,7 +71,7 @@ def register(
     """Register a custom image.
 
     With --file, location, size and content version are those of the file; the checker must be allowed to read it there
-    (IMAGE_COMMONS_CHECKER_ROOTS of the checker).
+    (IMAGE_COMMONS_IMAGE_ROOTS of the checker).
 
     Example:
       image-commons image register img-1 --owner acme --file debian.qcow2 --name debian12
