@@ -1,0 +1,116 @@
+"""Small disk images made without mounts or root's powers: a Debian as the inspector knows one, whole or with planted troubles."""
+
+import os
+import shutil
+import struct
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from services.checker.handlers.check_file import check_file
+from shared.contracts.gate import POLICIES, GateVerdict, weigh
+from shared.contracts.report import Item, Report
+
+MIB: Final = 1 << 20
+ROOT_UUID: Final = "11111111-2222-4333-8444-555555555555"
+PART_UUID: Final = "AAAAAAAA-BBBB-4CCC-8DDD-EEEEEEEEEEEE"
+KERNEL: Final = "6.1.0-18-amd64"
+OS_RELEASE: Final = 'ID=debian\nNAME="Debian GNU/Linux"\nVERSION_ID="12"\n'
+FSTAB: Final = f"# file systems\nUUID={ROOT_UUID} / ext4 errors=remount-ro 0 1\n"
+_TOOLS: Final = {**os.environ, "PATH": f"/usr/sbin:/sbin:{os.environ['PATH']}"}
+
+
+def tool(*command: str | Path, stdin: str | None = None) -> None:
+    """Run a tool; raises `CalledProcessError` if it fails."""
+    subprocess.run([str(word) for word in command], input=stdin, text=True, check=True, capture_output=True, env=_TOOLS)
+
+
+@dataclass
+class Root:
+    """The files of a root file system: path → content; what maps to None is left out; `links` are symlinks."""
+
+    files: dict[str, bytes | None] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> None:
+        """Lay the files out in `folder`."""
+        shell = bytearray(64)
+        shell[:6] = b"\x7fELF\x02\x01"
+        shell[18:20] = struct.pack("<H", 62)
+        files: Mapping[str, bytes | None] = {
+            "etc/os-release": OS_RELEASE.encode(),
+            "etc/fstab": FSTAB.encode(),
+            f"boot/vmlinuz-{KERNEL}": b"kernel",
+            "usr/bin/sh": bytes(shell),
+            **self.files,
+        }
+        for path, content in files.items():
+            if content is not None:
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_bytes(content)
+        for path, target in {"bin": "usr/bin", **self.links}.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).symlink_to(target)
+
+
+def ext4(path: Path, root: Root | None = None, *, mib: int = 8, label: str = "system") -> Path:
+    """Make an ext4 file system of `root` in the file `path`."""
+    folder = path.with_name(path.name + ".root")
+    (root or Root()).write(folder)
+    path.unlink(missing_ok=True)
+    tool("truncate", "-s", str(mib * MIB), path)
+    tool("mke2fs", "-q", "-t", "ext4", "-U", ROOT_UUID, "-L", label, "-d", folder, path)
+    shutil.rmtree(folder)
+    return path
+
+
+def gpt(path: Path, root: Path, *, bios: bool = True, uefi: bool = True) -> Path:
+    """Make a disk with a GPT around the file system image `root`, bootable by BIOS, by UEFI, by both, or not."""
+    size = root.stat().st_size // MIB
+    tool("truncate", "-s", str((size + 8) * MIB), path)
+    rows = ["label: gpt"]
+    if bios:
+        rows.append("start=1MiB, size=1MiB, type=21686148-6449-6E6F-744E-656564454649")
+    if uefi:
+        rows.append("start=2MiB, size=2MiB, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B")
+    kind = "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709"
+    rows.append(f'start=4MiB, size={size}MiB, type={kind}, uuid={PART_UUID}, name="root"')
+    tool("sfdisk", "-q", path, stdin="\n".join(rows))
+    with path.open("r+b") as disk:
+        disk.seek(4 * MIB)
+        disk.write(root.read_bytes())
+        if uefi:
+            esp = path.with_suffix(".esp")
+            tool("truncate", "-s", str(2 * MIB), esp)
+            tool("mkfs.vfat", "-i", "CAFE0001", "-n", "BOOTFS", esp)
+            disk.seek(2 * MIB)
+            disk.write(esp.read_bytes())
+    return path
+
+
+def qcow2(path: Path, raw: Path, *options: str) -> Path:
+    """Convert `raw` to qcow2."""
+    tool("qemu-img", "convert", "-O", "qcow2", *options, raw, path)
+    return path
+
+
+async def report_of(path: Path, stated_format: str | None = None) -> Report:
+    """Check the file with the real inspector."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return await check_file(descriptor, stated_format=stated_format)
+    finally:
+        os.close(descriptor)
+
+
+def verdict(report: Report) -> GateVerdict:
+    """Weigh a report as the gate does."""
+    return weigh(report.items, POLICIES["gate"], rules_version=report.rules_version, complete=report.complete, error=report.error)
+
+
+def item(report: Report, name: str) -> Item:
+    """Return the report's item of that name, `SECURITY.` or `GUESTOS.` left out."""
+    (found,) = [one for one in report.items if one.name.split(".")[1] == name]
+    return found
