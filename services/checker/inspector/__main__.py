@@ -41,15 +41,19 @@ class Line:
 
 def inspect(descriptor: int, stated_format: str | None, line: Line) -> None:
     """Look at the image and say what was found."""
+    from containers import look
     from facts import gather
-    from header import look
-    from items import ITEMS
+    from family import family_of
+    from items import ITEMS, judge
 
     header = look(descriptor, stated_format)
     line.say("image", {"format": header.format, "size_bytes": header.size_bytes, "virtual_size_bytes": header.virtual_size_bytes})
     facts = gather(descriptor, header, line.progress)
-    for item in ITEMS:
-        line.say("item", item.judge(facts).as_document())
+    wanted = [item for item in ITEMS if family_of(facts) in item.FAMILIES]
+    for number, item in enumerate(wanted):
+        line.progress("items", number, len(wanted))
+        line.say("item", judge(item, facts).as_document())
+    line.progress("items", len(wanted), len(wanted))
     line.say("end", {})
 
 
@@ -64,6 +68,8 @@ def main() -> None:
     # Before confinement: what is imported later would count against its limits all the same, but must still be openable.
     import dissect.extfs.extfs
     import dissect.hypervisor.disk.qcow2  # noqa: F401
+
+    import items  # noqa: F401
 
     held = confine(memory_bytes=arguments.memory_bytes, cpu_s=arguments.cpu_s)
     line = Line()

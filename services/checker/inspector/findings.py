@@ -2,8 +2,11 @@
 """What the inspector says: items with their evidence, and refusals of what cannot be read."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 TEXT_CHARACTERS_MAX = 512
 EVIDENCE_MAX = 16
@@ -15,6 +18,20 @@ class Unreadable(Exception):
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
         self.code = code
+
+
+def attempt(read: Callable[[], T]) -> T | Unreadable:
+    """Return what `read` returns, or why it could not: parsers of a stranger's bytes may raise anything, and it is a finding."""
+    try:
+        return read()
+    except Unreadable as error:
+        return error
+    except MemoryError:
+        return Unreadable("OutOfMemory", "reading it takes more memory than the inspector may have")
+    except RecursionError:
+        return Unreadable("TooDeep", "it is nested deeper than anything real")
+    except Exception as error:  # noqa: BLE001 - see above
+        return Unreadable("Malformed", f"{type(error).__name__}: {error}"[:300])
 
 
 @dataclass(frozen=True, slots=True)

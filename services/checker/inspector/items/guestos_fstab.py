@@ -1,33 +1,36 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Whether everything that fstab mounts at start is there. Source: fstab(5)."""
 
-from facts import Facts, Volume
-from findings import Evidence, FileText, Item, Unreadable
+from facts import Facts
+from findings import Evidence, Item, Unreadable
+from linux.fstab import LINES_MAX, Fstab, fstab, named, volume_of
+from volumes.volume import Volume
 
 NAME = "GUESTOS.Fstab"
-LINES_MAX = 1000
+FAMILIES = frozenset({"linux"})
 _ADVICE = "name the system disk's file systems by their UUID, and give what may be absent the option nofail"
-_TAGS = ("UUID", "LABEL", "PARTUUID", "PARTLABEL")
+_NEVER_THIS_DISK = ("/dev/sr", "/dev/fd", "/dev/cdrom")
 
 
 def judge(facts: Facts) -> Item:
     """Compare each entry that names a device with what the disk holds."""
     if facts.root is None:
         return Item(NAME, "unsupported", "Fstab.NoRoot", advice="no root file system was found to read it from")
-    if isinstance(facts.fstab, Unreadable):
-        return Item(NAME, "unsupported", "Fstab.NotReadable", advice=f"/etc/fstab could not be read: {facts.fstab}")
-    if facts.fstab is None:
+    found = facts.get(fstab)
+    if isinstance(found, Unreadable):
+        return Item(NAME, "unsupported", "Fstab.NotReadable", advice=f"/etc/fstab could not be read: {found}")
+    if found is None:
         return Item(NAME, "ok", value="no /etc/fstab")
-    return _judge_entries(facts.fstab, facts.volumes)
+    return _judge_entries(found, facts.volumes)
 
 
-def _judge_entries(fstab: FileText, volumes: list[Volume]) -> Item:
-    entries, missing, unjudged = _entries(fstab, volumes)
+def _judge_entries(found: Fstab, volumes: list[Volume]) -> Item:
+    missing, unjudged = _missing(found, volumes)
     fatal = tuple(evidence for evidence, may_fail in missing if not may_fail)
     if fatal:
         advice = f"the system would wait for a device that is not there: {_ADVICE}"
         return Item(NAME, "failed", "Fstab.NoSuchDevice", len(fatal), fatal, advice)
-    if len(fstab.lines) > LINES_MAX:
+    if len(found.file.lines) > LINES_MAX:
         return Item(NAME, "unsupported", "Fstab.TooLong", advice=f"more than {LINES_MAX} lines")
     if missing:
         absent = tuple(evidence for evidence, _ in missing)
@@ -35,59 +38,34 @@ def _judge_entries(fstab: FileText, volumes: list[Volume]) -> Item:
     if unjudged:
         advice = f"kernel names change with the machine: {_ADVICE}"
         return Item(NAME, "warning", "Fstab.KernelName", len(unjudged), unjudged, advice)
-    return Item(NAME, "ok", value=entries, evidence=(fstab.evidence(),))
+    return Item(NAME, "ok", value=len(found.entries), evidence=(found.file.evidence(),))
 
 
-def _entries(fstab: FileText, volumes: list[Volume]) -> tuple[int, list[tuple[Evidence, bool]], tuple[Evidence, ...]]:
-    """Return how many entries there are, those whose device is missing (and whether it may be), those nobody can judge here."""
+def _missing(found: Fstab, volumes: list[Volume]) -> tuple[list[tuple[Evidence, bool]], tuple[Evidence, ...]]:
+    """Return the entries whose device is missing, with whether it may be, and those that nobody can judge here."""
     missing: list[tuple[Evidence, bool]] = []
     unjudged: list[Evidence] = []
-    entries = 0
-    for number, line in enumerate(fstab.lines[:LINES_MAX], start=1):
-        fields = line.split()
-        if not fields or fields[0].startswith("#"):
-            continue
-        entries += 1
-        options = fields[3].split(",") if len(fields) > 3 else []
-        there = _is_there(fields[0], volumes)
+    for entry in found.entries:
+        there = _is_there(entry.device, volumes)
         if there is None:
-            unjudged.append(fstab.evidence(number))
-        elif not there and "noauto" not in options:
-            missing.append((fstab.evidence(number), "nofail" in options))
-    return entries, missing, tuple(unjudged)
+            unjudged.append(found.file.evidence(entry.line))
+        elif not there and "noauto" not in entry.options:
+            missing.append((found.file.evidence(entry.line), "nofail" in entry.options))
+    return missing, tuple(unjudged)
 
 
 def _is_there(spec: str, volumes: list[Volume]) -> bool | None:
     """Whether the device that `spec` names is on the disk; None where that depends on the machine."""
-    tag, separator, value = spec.partition("=")
-    if separator and tag.upper() in _TAGS:
-        return _has(tag.upper(), value.strip('"'), volumes)
-    for folder, name in (
-        ("/dev/disk/by-uuid/", "UUID"),
-        ("/dev/disk/by-label/", "LABEL"),
-        ("/dev/disk/by-partuuid/", "PARTUUID"),
-    ):
-        if spec.startswith(folder):
-            return _has(name, spec.removeprefix(folder), volumes)
+    tag = named(spec)
+    if tag is not None:
+        return volume_of(*tag, volumes) is not None
     if not spec.startswith("/dev/"):
         return True  # tmpfs, proc, network file systems, swap files: no device of this disk
-    if spec.startswith(("/dev/mapper/", "/dev/md", "/dev/disk/")):
+    if spec.startswith("/dev/mapper/"):
+        return any(volume.partition.mapper == spec.removeprefix("/dev/mapper/") for volume in volumes)
+    if spec.startswith(("/dev/md", "/dev/disk/")):
         return False
     digits = spec[len(spec.rstrip("0123456789")) :]
     numbers = {volume.partition.number for volume in volumes}
     # Which letter the disk gets is the machine's choice, the partition's number is not.
-    return None if not digits or int(digits[:9]) in numbers or spec.startswith(("/dev/sr", "/dev/fd", "/dev/cdrom")) else False
-
-
-def _has(tag: str, value: str, volumes: list[Volume]) -> bool:
-    wanted = value.lower()
-    for volume in volumes:
-        found = {
-            "UUID": volume.uuid,
-            "LABEL": volume.label,
-            "PARTUUID": None if volume.partition.id is None else str(volume.partition.id),
-            "PARTLABEL": volume.partition.name or None,
-        }[tag]
-        if found is not None and (found.lower() == wanted if tag.endswith("UUID") else found == value):
-            return True
-    return False
+    return None if not digits or int(digits[:9]) in numbers or spec.startswith(_NEVER_THIS_DISK) else False

@@ -2,14 +2,17 @@
 """Which kernel it boots."""
 
 from facts import Facts
-from findings import Item
+from findings import Item, Unreadable
+from linux.kernels import kernels
 
 NAME = "GUESTOS.KernelVersion"
+FAMILIES = frozenset({"linux", "windows"})
 
 
 def judge(facts: Facts) -> Item:
     """Tell the newest kernel in /boot, by its header, or by its modules."""
-    if isinstance(facts.kernels, list) and facts.kernels:
-        return Item(NAME, "ok", value=facts.kernels[-1])
-    reason = "no kernel in /boot and no modules" if isinstance(facts.kernels, list) else str(facts.kernels)
+    found = facts.get(kernels)
+    if isinstance(found, list) and found:
+        return Item(NAME, "ok", value=found[-1].release)
+    reason = str(found) if isinstance(found, Unreadable) else "no kernel in /boot and no modules"
     return Item(NAME, "unsupported", "KernelVersion.Unknown", advice=f"the kernel cannot be told: {reason}")

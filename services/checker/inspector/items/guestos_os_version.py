@@ -3,16 +3,17 @@
 
 from facts import Facts
 from findings import Item
-
 from items import guestos_platform
+from linux.os_release import OsRelease, os_release
 
 NAME = "GUESTOS.OSVersion"
+FAMILIES = frozenset({"linux", "windows"})
 
 
 def judge(facts: Facts) -> Item:
     """Tell platform and version by os-release(5)."""
-    platform = guestos_platform.judge(facts).value
-    version = facts.os_release.get("VERSION_ID") if isinstance(facts.os_release, dict) else None
-    if platform and version and facts.os_release_file is not None:
-        return Item(NAME, "ok", value=f"{platform} {version}", evidence=(facts.os_release_file.evidence(),))
+    platform, found = guestos_platform.judge(facts).value, facts.get(os_release)
+    version = found.values.get("VERSION_ID") if isinstance(found, OsRelease) else None
+    if platform and version and isinstance(found, OsRelease):
+        return Item(NAME, "ok", value=f"{platform} {version}", evidence=(found.file.evidence(),))
     return Item(NAME, "unsupported", "OSVersion.Unknown", advice="os-release names no VERSION_ID")

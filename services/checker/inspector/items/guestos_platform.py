@@ -3,8 +3,10 @@
 
 from facts import Facts
 from findings import Item
+from linux.os_release import OsRelease, os_release
 
 NAME = "GUESTOS.Platform"
+FAMILIES = frozenset({"linux", "windows"})
 NAMES = {
     "debian": "Debian",
     "ubuntu": "Ubuntu",
@@ -24,11 +26,12 @@ NAMES = {
 
 def judge(facts: Facts) -> Item:
     """Tell the distribution by os-release(5)."""
-    if isinstance(facts.os_release, dict):
-        platform = NAMES.get(facts.os_release.get("ID", "")) or facts.os_release.get("NAME")
-        if platform and facts.os_release_file is not None:
-            return Item(NAME, "ok", value=platform, evidence=(facts.os_release_file.evidence(),))
-        reason = "there is no os-release with a NAME or ID"
+    found = facts.get(os_release)
+    if isinstance(found, OsRelease):
+        platform = NAMES.get(found.values.get("ID", "")) or found.values.get("NAME")
+        if platform:
+            return Item(NAME, "ok", value=platform, evidence=(found.file.evidence(),))
+        reason = "os-release has no NAME or ID"
     else:
-        reason = str(facts.os_release)
+        reason = str(found)
     return Item(NAME, "unsupported", "Platform.Unknown", advice=f"the distribution cannot be told: {reason}")

@@ -5,6 +5,7 @@ from facts import Facts
 from findings import Evidence, Item
 
 NAME = "GUESTOS.SystemImage"
+FAMILIES = frozenset({"linux", "windows"})
 
 
 def judge(facts: Facts) -> Item:

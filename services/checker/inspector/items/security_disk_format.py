@@ -5,6 +5,7 @@ from facts import Facts
 from findings import Evidence, Item
 
 NAME = "SECURITY.DiskFormat"
+FAMILIES = frozenset({"linux", "windows"})
 CUT = ("PartitionBeyondDisk", "Truncated")
 
 

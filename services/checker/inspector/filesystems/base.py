@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What every file system offers. A node is whatever its parser uses for an inode: opaque to everybody else."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO, ClassVar
+
+LINK_BYTES_MAX = 4096
+DIRECTORY_BYTES_MAX = 64 * 2**20
+
+Node = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """An inode: its kind (`stat.S_IFMT`), permission bits with setuid and the like, owner, size in bytes, time of change in s."""
+
+    kind: int
+    permissions: int
+    uid: int
+    gid: int
+    size: int
+    mtime: int = 0
+
+
+class FileSystem(ABC):
+    """A file system inside a part of the disk, opened after its super block made sense.
+
+    Nothing here follows links or bounds a walk: `Tree` does both. Every method may raise `Unreadable`, or whatever its parser
+    raises on bytes that make no sense; `attempt` takes both.
+    """
+
+    kind: ClassVar[str]
+    """Its name in fstab(5): ext4, xfs, btrfs, vfat, ntfs."""
+    ignores_case: ClassVar[bool] = False
+    is_read: ClassVar[bool] = True
+    """Whether its files can be read, not only its label."""
+    uuid: str | None = None
+    label: str | None = None
+
+    @property
+    @abstractmethod
+    def root(self) -> Node:
+        """The top directory."""
+
+    @abstractmethod
+    def children(self, node: Node) -> Iterator[tuple[str, Node]]:
+        """Yield the directory's entries, `.` and `..` left out; names that are not UTF-8 with surrogates."""
+
+    @abstractmethod
+    def stat(self, node: Node) -> Stat:
+        """Return the inode itself, links not followed: what the directory entry says may be a lie."""
+
+    @abstractmethod
+    def open(self, node: Node) -> BinaryIO:
+        """Return the regular file's content, read on demand; its size is the inode's, whatever lies behind it."""
+
+    @abstractmethod
+    def link_target(self, node: Node) -> str:
+        """Return where the symbolic link points, at most 4,096 bytes."""
+
+    @abstractmethod
+    def identity(self, node: Node) -> Hashable:
+        """Return what tells the inode from every other of this file system: its number."""
+
+    def xattrs(self, node: Node) -> Mapping[str, bytes]:  # noqa: ARG002 - file systems without them have none
+        """Return the extended attributes by full name, such as `security.capability`."""
+        return {}
+
+    def subvolume(self, options: str) -> "FileSystem":  # noqa: ARG002 - only btrfs has them
+        """Return what mounting with fstab's `options` shows; itself but for btrfs."""
+        return self

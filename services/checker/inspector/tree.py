@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The files of the system in the image: its root and what fstab mounts, links resolved inside, all of it bounded."""
+
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from filesystems.base import FileSystem, Node, Stat
+from findings import FileText, Unreadable
+
+FILE_BYTES_MAX = 256 * 1024
+ENTRIES_MAX = 2_000_000
+LINKS_MAX = 40
+DEPTH_MAX = 64
+_CACHED_DIRECTORIES_MAX = 512
+_CACHED_ENTRIES_MAX = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Something at a path, links resolved: its own path, its inode."""
+
+    path: str
+    files: FileSystem
+    node: Node
+
+    def stat(self) -> Stat:
+        """Return the inode."""
+        return self.files.stat(self.node)
+
+    def open(self) -> BinaryIO:
+        """Return the regular file's content, read on demand."""
+        return self.files.open(self.node)
+
+    def read(self, length: int) -> bytes:
+        """Return the first `length` bytes, or all there are."""
+        return self.open().read(min(length, self.stat().size))
+
+
+class Tree:
+    """The root file system and what is mounted on it. Paths are absolute; what is not there is None, what cannot be read raises.
+
+    Every directory entry that is looked at counts towards `entries_max`, which no real system reaches.
+    """
+
+    def __init__(self, root: FileSystem, *, entries_max: int = ENTRIES_MAX) -> None:
+        self.root = root
+        self._mounts: dict[str, FileSystem] = {}
+        self._entries_left = entries_max
+        self._cache: dict[str, dict[str, Node]] = {}
+
+    def mount(self, path: str, files: FileSystem) -> None:
+        """Show `files` at `path` from now on, whether or not there is such a directory."""
+        self._mounts["/" + path.strip("/")] = files
+        self._cache.clear()
+
+    @property
+    def file_systems(self) -> dict[str, FileSystem]:
+        """The file systems by where they are mounted, the root first."""
+        return {"/": self.root, **self._mounts}
+
+    def find(self, path: str, *, follow: bool = True) -> Found | None:
+        """Return what is at `path`; the last component's own link is followed unless `follow` is false."""
+        todo = [part for part in reversed(path.split("/")) if part not in ("", ".")]
+        trail = [Found("/", self.root, self.root.root)]
+        links = 0
+        while todo:
+            name = todo.pop()
+            if name == "..":
+                # Above the root is the root: a link never leads out of the image.
+                if len(trail) > 1:
+                    trail.pop()
+                continue
+            if len(trail) > DEPTH_MAX:
+                raise Unreadable("PathTooDeep", f"a path of more than {DEPTH_MAX} steps")
+            child = self._child(trail[-1], name)
+            if child is None:
+                return None
+            if (follow or todo) and child.stat().kind == stat.S_IFLNK:
+                links += 1
+                if links > LINKS_MAX:
+                    raise Unreadable("LinkLoop", f"more than {LINKS_MAX} symbolic links on the way to one file")
+                target = child.files.link_target(child.node)
+                if target.startswith("/"):
+                    del trail[1:]
+                todo += [part for part in reversed(target.split("/")) if part not in ("", ".")]
+                continue
+            trail.append(child)
+        return trail[-1]
+
+    def _child(self, parent: Found, name: str) -> Found | None:
+        path = f"{parent.path.rstrip('/')}/{name}"
+        mounted = self._mounts.get(path)
+        if mounted is not None:
+            return Found(path, mounted, mounted.root)
+        if parent.stat().kind != stat.S_IFDIR:
+            return None
+        wanted = name.lower() if parent.files.ignores_case else name
+        child = self._children(parent).get(wanted)
+        return None if child is None else Found(path, parent.files, child)
+
+    def _children(self, parent: Found) -> dict[str, Node]:
+        known = self._cache.get(parent.path)
+        if known is not None:
+            return known
+        found: dict[str, Node] = {}
+        for name, node in parent.files.children(parent.node):
+            self._count()
+            # Of two entries with one name the first is what the kernel finds.
+            found.setdefault(name.lower() if parent.files.ignores_case else name, node)
+        if len(found) <= _CACHED_ENTRIES_MAX:
+            if len(self._cache) >= _CACHED_DIRECTORIES_MAX:
+                self._cache.clear()
+            self._cache[parent.path] = found
+        return found
+
+    def _count(self) -> None:
+        self._entries_left -= 1
+        if self._entries_left < 0:
+            raise Unreadable("TooManyEntries", "more directory entries than any real system has")
+
+    def exists(self, path: str) -> bool:
+        """Whether there is anything at `path`."""
+        return self.find(path) is not None
+
+    def is_directory(self, path: str) -> bool:
+        """Whether there is a directory at `path`."""
+        found = self.find(path)
+        return found is not None and found.stat().kind == stat.S_IFDIR
+
+    def find_file(self, path: str) -> Found | None:
+        """Return the regular file at `path`; None where there is none, or something else."""
+        found = self.find(path)
+        return found if found is not None and found.stat().kind == stat.S_IFREG else None
+
+    def read_text(self, path: str, *, bytes_max: int = FILE_BYTES_MAX) -> FileText | None:
+        """Return the small regular file at `path`; None where there is none. Raises `Unreadable` if it is larger."""
+        found = self.find_file(path)
+        if found is None:
+            return None
+        if found.stat().size > bytes_max:
+            raise Unreadable("FileTooLarge", f"{path} has more than {bytes_max} bytes")
+        return FileText(found.path, found.read(bytes_max))
+
+    def read_head(self, path: str, length: int) -> bytes | None:
+        """Return the first `length` bytes of the regular file at `path`; None where there is none."""
+        found = self.find_file(path)
+        return None if found is None else found.read(length)
+
+    def names(self, path: str) -> list[str]:
+        """Return the names in the directory at `path`, sorted; none where there is no directory."""
+        found = self.find(path)
+        if found is None or found.stat().kind != stat.S_IFDIR:
+            return []
+        below = found.path.rstrip("/")
+        mounted = {one.rpartition("/")[2] for one in self._mounts if one.rpartition("/")[0] == below}
+        return sorted(self._children(found).keys() | mounted)
+
+    def walk(self, path: str = "/") -> Iterator[tuple[Found, Stat]]:
+        """Yield everything beneath `path`, links not followed, mounts entered, each directory before what is in it.
+
+        A directory met again on the way down (a cycle that only a forged file system has) is not entered twice.
+        """
+        top = self.find(path)
+        if top is None:
+            return
+        todo = [top]
+        seen: set[tuple[int, object]] = set()
+        while todo:
+            parent = todo.pop()
+            key = (id(parent.files), parent.files.identity(parent.node))
+            if key in seen or parent.path.count("/") > DEPTH_MAX:
+                continue
+            seen.add(key)
+            for name, node in parent.files.children(parent.node):
+                self._count()
+                place = f"{parent.path.rstrip('/')}/{name}"
+                mounted = self._mounts.get(place)
+                child = Found(place, parent.files, node) if mounted is None else Found(place, mounted, mounted.root)
+                facts = child.stat()
+                yield child, facts
+                if facts.kind == stat.S_IFDIR:
+                    todo.append(child)

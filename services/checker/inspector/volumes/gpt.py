@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The GUID partition table: our own bounded reading. Source: UEFI specification 2.10, 5.3."""
+
+import struct
+import uuid
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from containers.header import SECTOR
+from findings import Unreadable
+from volumes.volume import Partition
+
+ENTRIES_MAX = 1024
+ENTRY_BYTES_MAX = 4096
+ESP = uuid.UUID("c12a7328-f81f-11d2-ba4b-00a0c93ec93b")
+BIOS_BOOT = uuid.UUID("21686148-6449-6e6f-744e-656564454649")
+
+
+def partitions(disk: BinaryIO, size: int) -> list[Partition] | None:
+    """Return the partitions of a GPT; None where there is none. Raises `Unreadable` for one that makes no sense."""
+    disk.seek(0)
+    start = disk.read(2 * SECTOR)
+    if start[SECTOR : SECTOR + 8] != b"EFI PART":
+        if start[510:512] == b"\x55\xaa" and any(start[446 + 16 * i + 4] == 0xEE for i in range(4)):
+            raise Unreadable("GptDamaged", "the protective MBR announces a GPT, and there is none")
+        return None
+    return list(_entries(disk, start[SECTOR:], size))
+
+
+def _entries(disk: BinaryIO, header: bytes, size: int) -> Iterator[Partition]:
+    header_size, checksum = struct.unpack("<II", header[12:20])
+    entries_lba, count, entry_size = struct.unpack("<QII", header[72:88])
+    if not 92 <= header_size <= SECTOR:
+        raise Unreadable("GptDamaged", f"a GPT header of {header_size} bytes")
+    if zlib.crc32(header[:16] + b"\0\0\0\0" + header[20:header_size]) != checksum:
+        raise Unreadable("GptDamaged", "the checksum of the GPT header is wrong")
+    if count > ENTRIES_MAX or not 128 <= entry_size <= ENTRY_BYTES_MAX or entries_lba * SECTOR + count * entry_size > size:
+        raise Unreadable("GptDamaged", f"{count} GPT entries of {entry_size} bytes at sector {entries_lba}")
+    disk.seek(entries_lba * SECTOR)
+    table = disk.read(count * entry_size)
+    for number in range(count):
+        entry = table[number * entry_size : number * entry_size + 128]
+        if len(entry) < 128 or entry[:16] == bytes(16):
+            continue
+        first, last = struct.unpack("<QQ", entry[32:48])
+        if last < first or (last + 1) * SECTOR > size:
+            raise Unreadable("PartitionBeyondDisk", f"partition {number + 1} reaches beyond the end of the disk")
+        name = entry[56:128].decode("utf-16-le", "replace").split("\0")[0]
+        kind, own = uuid.UUID(bytes_le=entry[:16]), uuid.UUID(bytes_le=entry[16:32])
+        yield Partition(number + 1, first * SECTOR, (last - first + 1) * SECTOR, kind, str(own), name)
