@@ -1,6 +1,6 @@
 """A file system in memory behind the inspector's own interface, so that items are judged in microseconds and not on disks.
 
-The inspector is a program of its own: its modules go by their bare names once its folder is on the path, which importing this does.
+The inspector is a program of its own: its modules go by their bare names once its folder is on the path, as importing this does.
 """
 
 import io
