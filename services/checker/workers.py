@@ -127,17 +127,21 @@ class Workers:
         if len(document) > _REPORT_BYTES_MAX:
             report, error = None, f"a report of {len(document)} bytes is over {_REPORT_BYTES_MAX}"
         sha256 = hashlib.sha256(document).hexdigest()
+        image_digest = None if report is None else report.image.digest
+        if report is not None and image_digest is None:
+            # A report that no digest binds to the image proves nothing about it.
+            error, report = report.error or "the check gave no digest", None
         result = failed(claim.request, error) if report is None else completed(claim.request, report, sha256)
         async with database.transaction() as tx:
             sequence = await complete_job(tx, claim, result)
             if sequence is None:
                 return
-            if report is not None:
+            if report is not None and image_digest is not None:
                 await store_report(
                     tx,
                     report_id=report.report_id,
                     check_id=claim.check_id,
-                    image_digest=report.image.digest,
+                    image_digest=image_digest,
                     sha256=sha256,
                     document=document,
                 )
