@@ -147,6 +147,21 @@ async def test_progress_is_told_as_it_comes(make_desk: Callable[..., Desk], imag
     assert 0 < first < second < last.sequence
 
 
+async def test_a_report_that_no_digest_binds_to_the_image_is_none(
+    make_desk: Callable[..., Desk], images: Path, tmp_path: Path
+) -> None:
+    image = images / "endless.raw"
+    image.touch()
+    os.truncate(image, 4 << 40)
+    program = f"for name in {list(DECLARED_ITEMS[RULES_VERSION])}: say(item={{'name': name, 'level': 'ok', 'value': 'x'}})"
+    desk = make_desk(inspector_command=inspector(tmp_path, f"{program}\nsay(end={{}})\nsys.exit()"), check_timeout_s=2)
+    told = await desk.check(job(image=image))
+    assert told.error == f"{4 << 40} bytes were not read for their digest within 2 s"
+    assert {"items", "image_digest", "report_id", "report_sha256"} & told.data.keys() == {"items"}
+    assert told.data["items"] == []
+    assert await desk.count("reports") == 0
+
+
 @pytest.mark.parametrize("kind", ["missing", "fifo", "folder", "outside"])
 async def test_what_is_not_opened_ends_with_the_reason(desk: Desk, images: Path, image: Path, kind: str) -> None:
     path = images / kind
@@ -163,7 +178,7 @@ async def test_what_is_not_opened_ends_with_the_reason(desk: Desk, images: Path,
         "outside": "not beneath the configured image roots",
     }
     told = await desk.check(job(image=path))
-    assert told.error == f"{path.as_uri()}: {reasons[kind]}"
+    assert told.error.endswith(f"/{path.name}: {reasons[kind]}")
     assert await desk.count("reports") == 0
     assert (await desk.check(job("check-2", image))).data["complete"]
 
@@ -171,4 +186,5 @@ async def test_what_is_not_opened_ends_with_the_reason(desk: Desk, images: Path,
 @pytest.mark.xfail(reason="the reason comes last, and a long location cuts it off", raises=AssertionError, strict=True)
 async def test_the_reason_is_told_however_long_the_location(desk: Desk, images: Path) -> None:
     told = await desk.check(job(image=f"{images}/{'x' * 800}"))
-    assert "File name too long" in told.error
+    # As much as an answer about it holds.
+    assert "File name too long" in told.error[:256]

@@ -209,7 +209,7 @@ def test_what_is_no_regular_file_is_refused_at_once(root: Path, kind: str) -> No
         "file as folder": "Not a directory",
         "long": "File name too long",
     }
-    assert refusal(path.as_uri(), root) == f"{path.as_uri()}: {reasons[kind]}"
+    assert refusal(path.as_uri(), root).endswith(f"/{path.name}: {reasons[kind]}")
 
 
 @pytest.mark.parametrize("rest", ["/", "/.", "//"])
