@@ -209,6 +209,7 @@ class Workers:
                 raise LocationRefused(CHANGED)
             report = await check_file(
                 descriptor,
+                content_version=request.content_version,
                 stated_format=request.format,
                 limits=InspectorLimits(
                     wall_clock_s=self._settings.check_timeout_s,
@@ -227,8 +228,11 @@ class Workers:
 
     async def _measure(self, service: Service) -> None:
         while True:
-            with suppress(OSError, TimeoutError):
-                depth, age_s = await queue_state(service.database.pool)
+            try:
+                depth, age_s = await queue_state(service.database.pool, timeout_s=_MEASURE_EVERY_S)
+            except Exception as error:  # noqa: BLE001 - a figure that cannot be had ends no worker; the next turn asks again
+                await logger.awarning("queue_not_measured", error=repr(error))
+            else:
                 metrics.CHECK_QUEUE_DEPTH.set(depth)
                 metrics.CHECK_QUEUE_AGE_SECONDS.set(age_s)
             await asyncio.sleep(_MEASURE_EVERY_S)

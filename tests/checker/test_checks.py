@@ -108,11 +108,6 @@ async def test_an_image_that_changes_meanwhile(
     assert (report.complete, report.error) == (False, CHANGED)
 
 
-@pytest.mark.xfail(
-    reason="check_file compares with the content it finds at its beginning, not with the job's",
-    raises=AssertionError,
-    strict=True,
-)
 async def test_an_image_that_changes_between_two_looks(desk: Desk, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def look(status: os.stat_result) -> str:
         append(image)
@@ -183,7 +178,6 @@ async def test_what_is_not_opened_ends_with_the_reason(desk: Desk, images: Path,
     assert (await desk.check(job("check-2", image))).data["complete"]
 
 
-@pytest.mark.xfail(reason="the reason comes last, and a long location cuts it off", raises=AssertionError, strict=True)
 async def test_the_reason_is_told_however_long_the_location(desk: Desk, images: Path) -> None:
     told = await desk.check(job(image=f"{images}/{'x' * 800}"))
     # As much as an answer about it holds.

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 import services.checker.handlers.check_file
 from services.checker.adapters.digest import Cancelled, Hashed
@@ -56,11 +55,6 @@ async def test_one_that_misbehaves(
     assert (await desk.check(job("check-2", image))).data["complete"]
 
 
-@pytest.mark.xfail(
-    reason="_take and _take_image let these through, as errors that nobody expects",
-    raises=(TypeError, ValidationError),
-    strict=True,
-)
 @pytest.mark.parametrize("program", NOT_TAKEN.values(), ids=NOT_TAKEN.keys())
 async def test_one_that_says_what_cannot_be(make_desk: Callable[..., Desk], image: Path, tmp_path: Path, program: str) -> None:
     desk = make_desk(inspector_command=inspector(tmp_path, f"{program}\nsys.exit()"))
@@ -107,9 +101,6 @@ async def test_the_inspector_of_a_cancelled_check_is_stopped(make_desk: Callable
     assert await desk.told() == []
 
 
-@pytest.mark.xfail(
-    reason="inspect_image waits for pipes to close that a child in a session of its own holds", raises=AssertionError, strict=True
-)
 async def test_a_child_that_got_away_holds_nobody_up(image: Path, tmp_path: Path) -> None:
     """Which needs the rights to start one: the inspector gives them up, except as root."""
     escaped = tmp_path / "escaped"

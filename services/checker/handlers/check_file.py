@@ -23,6 +23,7 @@ CHANGED: Final = "the image's content changed while it was being checked"
 async def check_file(
     descriptor: int,
     *,
+    content_version: str | None = None,
     stated_format: str | None = None,
     limits: InspectorLimits | None = None,
     on_progress: OnProgress = lambda _phase, _done, _total: None,
@@ -32,13 +33,14 @@ async def check_file(
     """Check the file open, read-only, at `descriptor`, which stays the caller's.
 
     The report has no policy and no outcome: it says what was found, and in `error` why it is not complete, if so. A file whose
-    content version is another one afterwards gives an incomplete report, and so does one whose digest is not worked out within
-    the wall clock of `limits`, by then without it. Raises `OSError` if the file cannot be read at all.
+    content version is another one afterwards than `content_version` (by default: than at the start) gives an incomplete report,
+    and so does one whose digest is not worked out within the wall clock of `limits`, by then without it. Raises `OSError` if the
+    file cannot be read at all.
     """
     limits = limits or InspectorLimits()
     started_at, began = datetime.now(UTC), time.monotonic()
     facts = os.fstat(descriptor)
-    before, size_bytes = content_version_of(facts), facts.st_size
+    before, size_bytes = content_version or content_version_of(facts), facts.st_size
     cancelled = threading.Event()
     timings: dict[str, float] = {}
 
