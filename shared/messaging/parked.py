@@ -7,10 +7,11 @@ from datetime import timedelta
 from typing import Any, Final
 
 from shared import faults
+from shared.contracts.envelope import moment
 from shared.database.errors import TRIES, Fault, fault_of
 from shared.database.pool import Database
 from shared.database.transaction import Transaction
-from shared.messaging.dead_letters import bury, moment
+from shared.messaging.dead_letters import bury
 from shared.messaging.handlers import EachHandler, Park
 from shared.messaging.inbox import DEAD
 from shared.messaging.partitions import partition_of
