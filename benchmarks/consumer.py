@@ -13,7 +13,7 @@ from uuid_utils import uuid7
 
 from benchmarks.figures import Figure, at_least
 from benchmarks.place import SERVICE, Place
-from shared.contracts.account_events import AccountKnown
+from shared.contracts.account_events import AccountChange, AccountKnown, AccountState
 from shared.contracts.envelope import Event, encode
 from shared.contracts.facts import AccountStated
 from shared.database.transaction import Transaction
@@ -24,6 +24,7 @@ ROUNDS: Final = 3
 GOAL: Final = 0.28
 RAW_BATCH: Final = 500
 BATCH: Final = 1000
+_NO_CHANGE: Final = AccountChange()
 _STORE: Final = """
     INSERT INTO accounts AS kept SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[]) ORDER BY 1
     ON CONFLICT (account_id) DO UPDATE SET name = excluded.name, sequence = excluded.sequence
@@ -42,8 +43,13 @@ async def _apply(tx: Transaction, events: Sequence[Event[Any]]) -> None:
     )
     for event in events:
         data: AccountStated = event.data
-        state = data.model_dump()
-        tx.emit(AccountKnown.model_validate({"state": state, "change": {}}), key=data.account_id)
+        state = AccountState(
+            account_id=data.account_id,
+            status=data.status,
+            enterprise_verified=data.enterprise_verified,
+            display_name=data.display_name,
+        )
+        tx.emit(AccountKnown(state=state, change=_NO_CHANGE), key=data.account_id)
 
 
 async def _raw(connection: "asyncpg.Connection[Any]") -> float:

@@ -242,9 +242,7 @@ def _sequence_of(event_type: EventType, raw: bytes | None) -> int | None:
         return None
     sequence = _decimal(raw)
     if sequence is None:
-        raise Undecodable(
-            "sequence_invalid", f"ce_sequence {raw.decode()[:_TEXT]!r} is not a decimal number from 1 to 2^63-1"
-        )
+        raise Undecodable("sequence_invalid", f"ce_sequence {raw.decode()[:_TEXT]!r} is not a decimal number from 1 to 2^63-1")
     return sequence
 
 

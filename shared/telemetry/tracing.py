@@ -23,7 +23,7 @@ def child_traceparent(parent: str | None) -> str:
 
 def _identifier(bits: int) -> int:
     """Return a number that is not 0, which the format forbids; unique, and no secret: no system call for each."""
-    return random.getrandbits(bits) or 1  # noqa: S311 - as said
+    return random.getrandbits(bits) or 1
 
 
 def trace_id_of(traceparent: str | None) -> str | None:
