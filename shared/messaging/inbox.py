@@ -43,11 +43,11 @@ async def admit(tx: Transaction, readings: Sequence[Reading]) -> list[Reading]:
     tag = await tx.connection.execute(_ADMIT, *columns)
     if not repeated and tag == f"INSERT 0 {len(identities)}":
         return list(readings)
-    return await _sort_out(tx, readings, rows, inserted=int(tag.rsplit(" ", 1)[1]))
+    return await sort_out(tx, readings, rows, inserted=int(tag.rsplit(" ", 1)[1]))
 
 
-async def _sort_out(tx: Transaction, readings: Sequence[Reading], rows: dict[bytes, Reading], *, inserted: int) -> list[Reading]:
-    """Tell the new from the known when not all of a batch was new."""
+async def sort_out(tx: Transaction, readings: Sequence[Reading], rows: dict[bytes, Reading], *, inserted: int) -> list[Reading]:
+    """Tell the new from the known when not all of a batch was new: `rows` (by identity) were entered, `inserted` of them new."""
     known = await tx.connection.fetch(
         "SELECT identity, content, xmin::text::bigint = txid_current() % 4294967296 AS mine FROM inbox "
         "WHERE identity = ANY($1::bytea[])",

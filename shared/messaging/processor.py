@@ -14,12 +14,11 @@ from shared.contracts.topics import TOPICS
 from shared.database.errors import TRIES, Fault, fault_of
 from shared.database.pool import Database
 from shared.database.transaction import Transaction
+from shared.messaging.admission import let_in
 from shared.messaging.dead_letters import bury
 from shared.messaging.handlers import BatchHandler, EachHandler, Park
-from shared.messaging.inbox import admit
-from shared.messaging.offsets import OffsetMoved, Positions, fence_and_advance
+from shared.messaging.offsets import OffsetMoved, Positions
 from shared.messaging.parked import EndOffsets, keys_with_parked, park
-from shared.messaging.reader_keys import admit_newer
 from shared.messaging.records import Reading, Record, failed, read
 from shared.telemetry import metrics
 from shared.telemetry.logs import get_logger
@@ -124,9 +123,7 @@ class Processor:
         start = {reading.record.partition: position[reading.record.partition] for reading in readings}
         end = {reading.record.partition: reading.record.offset + 1 for reading in readings}
         async with self.database.transaction(asks_time=False) as tx:
-            await fence_and_advance(tx, self.topic, start=start, end=end)
-            fresh = await admit(tx, readings)
-            newer = await admit_newer(tx, self.topic, fresh)
+            fresh, newer = await let_in(tx, self.topic, readings, start=start, end=end)
             await bury(tx, f"{self.service}/{self.topic}", newer)
             parked = await self._handle(tx, [reading for reading in newer if reading.event is not None])
             await faults.reach(f"{self.service}.consume.before_commit")
