@@ -61,14 +61,18 @@ class Processor:
     _recent: deque[bool] = field(default_factory=lambda: deque(maxlen=_RECENT_RECORDS))
 
     async def process(self, records: Sequence[Record], start: Positions) -> dict[int, int]:
-        """Apply `records`, which follow on `start` (partition → offset); returns the new position of each partition.
+        """Decode and apply `records`; see `apply`."""
+        return await self.apply([read(record) for record in records], start)
+
+    async def apply(self, readings: list[Reading], start: Positions) -> dict[int, int]:
+        """Apply `readings`, which follow on `start` (partition → offset); returns the new position of each partition.
 
         Raises `OffsetMoved` if the database stands elsewhere, `Halted` if the consumer must not go on, `Interrupted` if it should
         stop while a failure keeps it from going on.
         """
         began = time.monotonic()
         position = dict(start)
-        await self._apply_or_narrow([read(record) for record in records], position)
+        await self._apply_or_narrow(readings, position)
         metrics.BATCH_SECONDS.labels(self.topic).observe(time.monotonic() - began)
         return position
 

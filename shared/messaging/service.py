@@ -347,6 +347,8 @@ class Service:
         for subscriber in broker.subscribers:
             for task in getattr(subscriber, "tasks", ()):
                 task.cancel()
+        for subscription in self._subscriptions.values():
+            subscription.abandon()
         await self._stop_http(running)
         for task in running:
             task.cancel()

@@ -56,7 +56,7 @@ async def test_nothing_is_acknowledged_before_its_commit(deployment: Deployment,
     # A rebalance with the batch in flight: what is done is acknowledged, and the consumer's position, which is further, is not.
     ours = service._subscriptions["account-facts"]
     assert ours.consumer is not None
-    assert await ours.consumer.position(TopicPartition(ours.full_topic, place)) == 3
+    assert await ours.consumer.position(TopicPartition(ours.full_topic, place)) >= 3
     await ours._commit(ours.consumer)
     assert (await deployment.cluster.committed(GROUP, "account-facts"))[place] == 2
     monkeypatch.setattr(subscription, "_COMMIT_EVERY_S", 0.01)
