@@ -39,7 +39,18 @@ class Transaction:
     `emit` reach the outbox when the block that opened the transaction ends, in order, and are relayed after the commit.
     """
 
-    __slots__ = ("_emissions", "after_commit", "connection", "due", "may_park", "now", "source", "topic_prefix", "traceparent")
+    __slots__ = (
+        "_emissions",
+        "after_commit",
+        "connection",
+        "due",
+        "may_park",
+        "now",
+        "seen",
+        "source",
+        "topic_prefix",
+        "traceparent",
+    )
 
     def __init__(self, connection: "asyncpg.Connection[Any]", *, now: datetime, source: str, topic_prefix: str) -> None:
         """Wrap `connection`, which is inside a transaction begun at `now`; `source` is the service's CloudEvents source."""
@@ -55,6 +66,8 @@ class Transaction:
         """The timer this transaction works off, until its row is removed."""
         self.after_commit: list[Callable[[], None]] = []
         """Called, in order, once the commit is known: wake-ups of local workers, never effects."""
+        self.seen: dict[tuple[str, ...], Any] = {}
+        """What was read of rows that this transaction has locked. Whoever writes such a row keeps this true, or forgets it."""
         self._emissions: list[Emission] = []
 
     @property
