@@ -19,6 +19,7 @@ from faststream.kafka import KafkaBroker, KafkaMessage
 from shared import faults
 from shared.database.pool import Database
 from shared.health import Health
+from shared.messaging.header_names import read_fast_again, read_leniently
 from shared.messaging.offsets import begin_at, stored_offsets
 from shared.messaging.processor import Halted, Interrupted, Processor
 from shared.messaging.records import Reading, Record, read
@@ -55,6 +56,7 @@ class PositionedConsumer(AIOKafkaConsumer):  # type: ignore[misc]
         ours = self.subscription_of_ours
         while True:
             await ours.before_poll(self)
+            read_fast_again()
             try:
                 found: dict[TopicPartition, list[ConsumerRecord[Any, Any]]] = await super().getmany(
                     *partitions, timeout_ms=_POLL_TIMEOUT_MS, max_records=max_records
@@ -65,8 +67,9 @@ class PositionedConsumer(AIOKafkaConsumer):  # type: ignore[misc]
             except OffsetOutOfRangeError as error:
                 ours.halt(f"stored offsets outside the log: {error}")
             except UnicodeDecodeError as error:
-                # The client library decodes header names itself, gives no record of that batch up, and cannot step over it.
-                ours.halt(f"a header name that is not UTF-8, in one of {sorted(ours.positions.items())}: {error}")
+                await logger.awarning("header_name_unreadable", topic=ours.processor.topic, error=repr(error))
+                read_leniently()
+                ours.read_again()
             except KafkaError as error:
                 ours.processor.on_retry(f"poll failed: {error!r}"[:300])
                 await logger.awarning("poll_failed", topic=ours.processor.topic, error=repr(error))
@@ -129,6 +132,10 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         """Note that FastStream is given a batch, which `handle` must see before the next one is polled."""
         self._handed_out = True
 
+    def read_again(self) -> None:
+        """Have every partition sought anew before the next poll."""
+        self._due.update(self.positions)
+
     async def before_poll(self, consumer: PositionedConsumer) -> None:
         """Do what is due between two batches; does not return once the consumer must read no more."""
         if not self.applying:  # a batch that hangs must show, although the next one is being fetched
@@ -139,7 +146,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         if self._handed_out:
             # FastStream swallows what its parsers and middlewares raise and goes on behind the batch; here it is read again.
             self._handed_out = False
-            self._due.update(self.positions)
+            self.read_again()
             self.processor.on_retry("a batch was lost on its way through the framework")
             await logger.aerror("batch_lost_in_framework", topic=self.processor.topic)
             await asyncio.sleep(_RETRY_S)
