@@ -12,6 +12,7 @@ from shared.database.errors import TRIES, Fault, fault_of
 from shared.database.pool import Database
 from shared.database.transaction import Transaction
 from shared.messaging.dead_letters import bury
+from shared.messaging.failed_share import FailedShare
 from shared.messaging.handlers import EachHandler, Park
 from shared.messaging.inbox import DEAD
 from shared.messaging.partitions import partition_of
@@ -99,12 +100,15 @@ async def park(tx: Transaction, reading: Reading, needs: Sequence[tuple[str, str
 class ParkedRequests:
     """Takes parked requests up again, one transaction each, in arrival order per key."""
 
-    def __init__(self, database: Database, service: str, handlers: Mapping[str, EachHandler]) -> None:
+    def __init__(
+        self, database: Database, service: str, handlers: Mapping[str, EachHandler], *, failed_share_max: float = 0.1
+    ) -> None:
         """Use each topic's handler of `handlers` (short topic name) in the database of `service`."""
         self._database = database
         self._service = service
         self._handlers = handlers
         self._failures: dict[int, int] = {}
+        self._share = FailedShare("parked requests", failed_share_max)
         self._measured = -_MEASURE_EVERY_S
 
     async def turn(self) -> int:
@@ -141,6 +145,7 @@ class ParkedRequests:
                 await self._blame(parked_id, error)
                 return taken, error
             self._failures.pop(parked_id, None)
+            self._share.succeeded()
             taken += 1
             parked_id = await self._database.pool.fetchval(_NEXT_OF_KEY, topic, key)
         return taken, None
@@ -170,7 +175,7 @@ class ParkedRequests:
         return True
 
     async def _blame(self, parked_id: int, error: Exception) -> None:
-        """Count a failure that is not transient; bury the request once there is proof."""
+        """Count a failure that is not transient; bury the request once there is proof. Raises `Halted` if too many fail."""
         fault = fault_of(error)
         if fault is Fault.TRANSIENT:
             return
@@ -178,6 +183,7 @@ class ParkedRequests:
         self._failures[parked_id] = self._failures.get(parked_id, 0) + 1
         if self._failures[parked_id] < TRIES[fault]:
             return
+        self._share.failed()
         async with self._database.transaction() as tx:
             row = await tx.connection.fetchrow(_TAKE, parked_id)
             if row is None:

@@ -3,7 +3,6 @@
 import asyncio
 import random
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from shared.database.pool import Database
 from shared.database.transaction import Transaction
 from shared.messaging.admission import let_in
 from shared.messaging.dead_letters import bury
+from shared.messaging.failed_share import FailedShare
 from shared.messaging.handlers import BatchHandler, EachHandler, Park
 from shared.messaging.offsets import OffsetMoved, Positions
 from shared.messaging.parked import EndOffsets, keys_with_parked, park
@@ -25,18 +25,12 @@ from shared.telemetry.logs import get_logger
 
 _BACKOFF_FIRST_S: Final = 0.05
 _BACKOFF_MAX_S: Final = 5.0
-_RECENT_RECORDS: Final = 1000
-_FAILED_MIN: Final = 20
 
 logger = get_logger(__name__)
 
 
 class Interrupted(Exception):
     """The service is stopping; the batch at hand was rolled back and is read again after the next start."""
-
-
-class Halted(Exception):
-    """The consumer stopped on purpose: too large a share of recent records failed by our own fault."""
 
 
 @dataclass(slots=True)
@@ -58,7 +52,10 @@ class Processor:
     """Told why the batch at hand is being tried again, and None once it went through."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the service drains: what succeeds is finished, what fails is not tried again."""
-    _recent: deque[bool] = field(default_factory=lambda: deque(maxlen=_RECENT_RECORDS))
+    _share: FailedShare = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._share = FailedShare(f"records of {self.topic}", self.failed_share_max)
 
     async def process(self, records: Sequence[Record], start: Positions) -> dict[int, int]:
         """Decode and apply `records`; see `apply`."""
@@ -85,7 +82,7 @@ class Processor:
             await self._apply_or_narrow(readings[:middle], position)
             await self._apply_or_narrow(readings[middle:], position)
             return
-        self._count_failure()
+        self._share.failed()
         await logger.aerror(
             "record_failed", topic=self.topic, offset=readings[0].record.offset, error=repr(error), exc_info=error
         )
@@ -171,16 +168,6 @@ class Processor:
             return False
         return True
 
-    def _count_failure(self) -> None:
-        failed = sum(self._recent) + 1
-        if failed >= _FAILED_MIN and failed > self.failed_share_max * max(len(self._recent), _FAILED_MIN):
-            message = (
-                f"{failed} of the last {max(len(self._recent), failed)} records of {self.topic} failed by our own fault; "
-                "the consumer stops rather than turn its input into dead letters. Mend or roll back the release, then restart."
-            )
-            raise Halted(message)
-        self._recent.append(True)
-
     def _count(self, readings: Sequence[Reading], fresh: Sequence[Reading], newer: Sequence[Reading], parked: int) -> None:
         dead = 0
         for reading in newer:
@@ -197,4 +184,4 @@ class Processor:
         for outcome, count in outcomes.items():
             if count:
                 metrics.RECORDS_CONSUMED.labels(self.topic, outcome).inc(count)
-        self._recent.extend([False] * min(len(readings), _RECENT_RECORDS))
+        self._share.succeeded(len(readings))

@@ -44,14 +44,17 @@ class Reading:
     identity: bytes | None = field(init=False, default=None)
     """The 16 bytes under which the inbox knows the event; None if source or id could not be read."""
     content: bytes = field(init=False)
-    """16 bytes that stand for the record's value."""
+    """16 bytes that stand for what the event says: where, of which type, with which sequence and key, and its value."""
 
     def __post_init__(self) -> None:
         if self.event is not None:
             self.identity = identity_of(self.event.source, self.event.id)
         elif self.dead is not None and self.dead.source and self.dead.event_id:
             self.identity = identity_of(self.dead.source, self.dead.event_id)
-        self.content = blake2b(self.record.value or b"", digest_size=16).digest()
+        about = self.event or self.dead
+        head = f"{self.record.topic}\x00{about and about.type}\x00{about and about.sequence}\x00".encode(errors="surrogatepass")
+        whole = b"".join((head, self.record.key or b"", b"\x00", self.record.value or b""))
+        self.content = blake2b(whole, digest_size=16).digest()
 
 
 def read(record: Record) -> Reading:

@@ -19,9 +19,10 @@ from faststream.kafka import KafkaBroker, KafkaMessage
 from shared import faults
 from shared.database.pool import Database
 from shared.health import Health
+from shared.messaging.failed_share import Halted
 from shared.messaging.header_names import read_fast_again, read_leniently
 from shared.messaging.offsets import begin_at, stored_offsets
-from shared.messaging.processor import Halted, Interrupted, Processor
+from shared.messaging.processor import Interrupted, Processor
 from shared.messaging.records import Reading, Record, read
 from shared.telemetry.logs import get_logger
 

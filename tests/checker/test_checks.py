@@ -149,9 +149,9 @@ async def test_a_report_that_no_digest_binds_to_the_image_is_none(
     image.touch()
     os.truncate(image, 4 << 40)
     program = f"for name in {list(DECLARED_ITEMS[RULES_VERSION])}: say(item={{'name': name, 'level': 'ok', 'value': 'x'}})"
-    desk = make_desk(inspector_command=inspector(tmp_path, f"{program}\nsay(end={{}})\nsys.exit()"), check_timeout_s=2)
+    desk = make_desk(inspector_command=inspector(tmp_path, f"{program}\nsay(end={{}})\nsys.exit()"), check_timeout_s=3)
     told = await desk.check(job(image=image))
-    assert told.error == f"{4 << 40} bytes were not read for their digest within 2 s"
+    assert told.error == f"{4 << 40} bytes were not read for their digest within 3 s"
     assert {"items", "image_digest", "report_id", "report_sha256"} & told.data.keys() == {"items"}
     assert told.data["items"] == []
     assert await desk.count("reports") == 0

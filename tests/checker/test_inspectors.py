@@ -63,9 +63,9 @@ async def test_one_that_says_what_cannot_be(make_desk: Callable[..., Desk], imag
 
 async def test_one_that_hangs(make_desk: Callable[..., Desk], image: Path, tmp_path: Path) -> None:
     halt = Halt(tmp_path)
-    desk = make_desk(inspector_command=inspector(tmp_path, halt.program), check_timeout_s=1)
+    desk = make_desk(inspector_command=inspector(tmp_path, halt.program), check_timeout_s=2)
     for check_id in ("check-1", "check-2"):
-        assert (await desk.check(job(check_id, image))).error == "the inspector was stopped after 1 s"
+        assert (await desk.check(job(check_id, image))).error == "the inspector was stopped after 2 s"
     assert not alive(await halt.reached())
 
 
@@ -112,14 +112,14 @@ if os.fork() == 0:
 time.sleep(600)
 """
     descriptor = os.open(image, os.O_RDONLY)
-    limits, command = InspectorLimits(wall_clock_s=2), inspector(tmp_path, program)
+    limits, command = InspectorLimits(wall_clock_s=3), inspector(tmp_path, program)
     checking = asyncio.create_task(check_file(descriptor, limits=limits, command=command))
-    await asyncio.wait([checking], timeout=8)
+    await asyncio.wait([checking], timeout=10)
     done = checking.done()
     os.kill(int(escaped.read_text()), signal.SIGKILL)
     report = await checking
     os.close(descriptor)
-    assert report.error == "the inspector was stopped after 2 s"
+    assert report.error == "the inspector was stopped after 3 s"
     assert done
 
 

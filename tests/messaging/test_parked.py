@@ -8,6 +8,7 @@ import pytest
 
 from shared.database.pool import Database
 from shared.messaging import parked
+from shared.messaging.failed_share import Halted
 from shared.messaging.parked import ParkedRequests
 from shared.messaging.partitions import partition_of
 from tests.messaging.reader import Reader
@@ -157,6 +158,22 @@ async def test_a_request_that_fails_for_ever_is_buried_and_others_go_on(
     assert await waiting.database.pool.fetchval("SELECT count(*) FROM inbox WHERE status = 'x'") == 1
     assert await waiting.database.pool.fetchval("SELECT count(*) FROM parked_requests") == 0
     assert len(await waiting.outbox("dead-letters")) == 1
+
+
+async def test_a_release_that_fails_on_all_of_them_buries_a_few_and_stops(
+    waiting: Reader, again: ParkedRequests, ends: _Ends
+) -> None:
+    ends.end = 0
+    await waiting.feed(*(permit(f"acc-{number}", ticket="1") for number in range(40)))
+    await waiting.database.pool.execute("UPDATE parked_requests SET value = $1", permit("acc-1", ticket="fail").value)
+    for _ in range(6):
+        with pytest.raises((LookupError, RuntimeError, Halted)):
+            await again.turn()
+    left = await waiting.database.pool.fetchval("SELECT count(*) FROM parked_requests")
+    assert 20 <= left < 40
+    with pytest.raises(Halted, match="parked requests failed by our own fault"):
+        await again.turn()
+    assert await waiting.database.pool.fetchval("SELECT count(*) FROM parked_requests") == left
 
 
 async def test_a_broker_that_is_away_while_parking_blames_nobody(database: Database) -> None:
