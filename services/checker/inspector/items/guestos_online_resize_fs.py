@@ -17,4 +17,4 @@ def judge(facts: Facts) -> Item:
     if isinstance(found, str):
         return Item(NAME, "ok", value=found)
     advice = f"{found.text}: the root file system stays at the size of the image"
-    return Item(NAME, "warning", f"OnlineResizeFS.{found.problem}", "stays at its size", found.evidence, advice)
+    return Item(NAME, "warning", found.code, "stays at its size", found.evidence, advice)

@@ -7,6 +7,7 @@ from linux.selinux import selinux_mode
 
 NAME = "GUESTOS.Selinux"
 FAMILIES = frozenset({"linux"})
+_CODES = {"enforcing": "Selinux.Enforcing", "permissive": "Selinux.Permissive"}
 
 
 def judge(facts: Facts) -> Item:
@@ -18,4 +19,4 @@ def judge(facts: Facts) -> Item:
     if found.mode == "disabled":
         return Item(NAME, "ok", value=found.mode, evidence=evidence)
     advice = "set SELINUX=disabled, or make sure that every file has its label (touch /.autorelabel) before the image is made"
-    return Item(NAME, "warning", f"Selinux.{found.mode.capitalize()}", found.mode, evidence, advice)
+    return Item(NAME, "warning", _CODES[found.mode], found.mode, evidence, advice)

@@ -24,9 +24,9 @@ _FIRST_LINE_BYTES = 256
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """What keeps the root from growing: a short name, words, where."""
+    """What keeps the root from growing: a code, words, where."""
 
-    problem: str
+    code: str
     text: str
     evidence: tuple[Evidence, ...] = ()
 
@@ -51,10 +51,10 @@ def program(tree: Tree, name: str) -> Found | None:
 def _growpart(tree: Tree) -> Missing | None:
     found = program(tree, "growpart")
     if found is None:
-        return Missing("NoGrowpart", "growpart is not installed (cloud-guest-utils, cloud-utils-growpart)")
+        return Missing("OnlineResizeFS.NoGrowpart", "growpart is not installed (cloud-guest-utils, cloud-utils-growpart)")
     place = (Evidence(found.path),)
     if not found.stat().permissions & 0o111:
-        return Missing("NoGrowpart", "growpart is there and not executable", place)
+        return Missing("OnlineResizeFS.NoGrowpart", "growpart is there and not executable", place)
     first = found.read(_FIRST_LINE_BYTES).split(b"\n")[0].decode(errors="replace")
     words = first[2:].split() if first.startswith("#!") else []
     if words and posixpath.basename(words[0]) == "env":
@@ -62,18 +62,18 @@ def _growpart(tree: Tree) -> Missing | None:
     else:
         interpreter = tree.find_file(words[0]) if words else found
     if interpreter is None:
-        return Missing("NoInterpreter", f"growpart is a script for {words[-1][:80]}, which is not there", place)
+        return Missing("OnlineResizeFS.NoInterpreter", f"growpart is a script for {words[-1][:80]}, which is not there", place)
     if not any(program(tree, one) for one in _EDITORS):
-        return Missing("NoPartitionEditor", "growpart needs sfdisk or sgdisk, and neither is there", place)
+        return Missing("OnlineResizeFS.NoPartitionEditor", "growpart needs sfdisk or sgdisk, and neither is there", place)
     return None
 
 
 def _runs(known: CloudInit) -> Missing | None:
     if known.program is None:
-        return Missing("NoCloudInit", "cloud-init, which runs growpart at the first boot, is not installed")
+        return Missing("OnlineResizeFS.NoCloudInit", "cloud-init, which runs growpart at the first boot, is not installed")
     if not known.runs:
         place = () if known.disabled is None else (known.disabled[0],)
-        return Missing("NoCloudInit", "cloud-init, which runs growpart at the first boot, is disabled", place)
+        return Missing("OnlineResizeFS.NoCloudInit", "cloud-init, which runs growpart at the first boot, is disabled", place)
     if known.problem is not None:
         raise known.problem
     off = _switched_off(known)
@@ -85,7 +85,9 @@ def _runs(known: CloudInit) -> Missing | None:
     named = {name for one in (modules if isinstance(modules, list) else ()) if (name := _module(one)) is not None}
     for module in ("growpart", "resizefs"):
         if module not in named:
-            return Missing("ModuleNotListed", f"cloud_init_modules of {file.path} leaves out {module}", (file.evidence(),))
+            return Missing(
+                "OnlineResizeFS.ModuleNotListed", f"cloud_init_modules of {file.path} leaves out {module}", (file.evidence(),)
+            )
     return None
 
 
@@ -101,19 +103,23 @@ def _switched_off(known: CloudInit) -> Missing | None:
     mode, resize = known.value("growpart", "mode"), known.value("resize_rootfs")
     if isinstance(mode, str) and mode.lower() in {"off", "false"}:
         file = known.config["growpart"][0]
-        return Missing("SwitchedOff", "growpart is switched off: mode: off", (file.evidence(getattr(mode, "line", None)),))
+        return Missing(
+            "OnlineResizeFS.SwitchedOff", "growpart is switched off: mode: off", (file.evidence(getattr(mode, "line", None)),)
+        )
     if is_false(resize):
         file = known.config["resize_rootfs"][0]
-        return Missing("SwitchedOff", "resize_rootfs is switched off", (file.evidence(getattr(resize, "line", None)),))
+        return Missing(
+            "OnlineResizeFS.SwitchedOff", "resize_rootfs is switched off", (file.evidence(getattr(resize, "line", None)),)
+        )
     return None
 
 
 def _resizer(facts: Facts, tree: Tree) -> Missing | None:
     if tree.exists("/etc/growroot-disabled"):
-        return Missing("SwitchedOff", "a file forbids growpart", (Evidence("/etc/growroot-disabled"),))
+        return Missing("OnlineResizeFS.SwitchedOff", "a file forbids growpart", (Evidence("/etc/growroot-disabled"),))
     name = _RESIZERS.get(facts.root.kind if facts.root is not None else "")
     if name is not None and program(tree, name) is None:
-        return Missing("NoResizer", f"{name}, which grows the root file system, is not installed")
+        return Missing("OnlineResizeFS.NoResizer", f"{name}, which grows the root file system, is not installed")
     return None
 
 
