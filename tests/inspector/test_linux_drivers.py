@@ -74,6 +74,10 @@ LAYOUTS = {
         },
         [("6.9.1-arch1-1", "/lib/modules/6.9.1-arch1-1/vmlinuz")],
     ),
+    "a twin for crash dumps": (
+        {"/boot/vmlinux-5.14.21.gz": gzip.compress(b"\x7fELF"), "/boot/vmlinuz-5.14.21": bzimage("5.14.21-default")},
+        [("5.14.21-default", "/boot/vmlinuz-5.14.21")],
+    ),
     "modules alone": ({"/lib/modules/6.10.2/x": "", "/lib/modules/6.9.7/x": ""}, [("6.9.7", None), ("6.10.2", None)]),
     "by name": (
         {"/boot/vmlinuz-6.10.1": "?", "/boot/vmlinuz-6.9.12": "?"},
@@ -91,11 +95,11 @@ def test_kernels_of_a_boot_partition_and_of_unified_images() -> None:
     image = unified(linux=bzimage("6.11.0"), uname=b"6.11.0-uki\n", initrd=initramfs("6.11.0-uki"))
     inner = unified(linux=bzimage("6.12.0"))
     fstab = f"UUID={ROOT} / ext4 defaults 0 1\nUUID={BOOT} /boot ext4 defaults 0 2\n"
-    esp = {"/EFI/Linux/One.efi": image, "/EFI/Linux/two.efi": inner, "/cafe/6.9.0/linux": bzimage("6.9.0")}
+    esp = {"/EFI/Linux/One.efi": image, "/EFI/Linux/two.efi": inner, "/cafe/6.9.0/linux-4f2a": bzimage("6.9.0")}
     found = kernels(machine({"/etc/fstab": fstab}, boot={f"/vmlinuz-{RELEASE}": bzimage()}, esp=esp))
     assert [(one.release, one.path, one.unified) for one in found] == [
         (RELEASE, f"/boot/vmlinuz-{RELEASE}", False),
-        ("6.9.0", "partition 1:/cafe/6.9.0/linux", False),
+        ("6.9.0", "partition 1:/cafe/6.9.0/linux-4f2a", False),
         ("6.11.0-uki", "partition 1:/EFI/Linux/one.efi", True),
         ("6.12.0", "partition 1:/EFI/Linux/two.efi", True),
     ]

@@ -77,11 +77,15 @@ def unpacking(_: Facts) -> Budget:
 def _in_place(place: Place, budget: Budget) -> Iterator[Kernel]:
     # A rescue kernel is a copy of one that was installed, and sorts before it.
     names = sorted(place.names(place.top), key=lambda name: ("rescue" in name, name))
-    paths = [(f"{place.top}/{name}", _by_name(name)) for name in names if name.startswith(_NAMES)]
+    # SUSE puts the same kernel beside it as vmlinux, for crash dumps: it would be unpacked for nothing.
+    twins = {f"vmlinux{name.removeprefix('vmlinuz')}.gz" for name in names if name.startswith("vmlinuz")}
+    paths = [(f"{place.top}/{name}", _by_name(name)) for name in names if name.startswith(_NAMES) and name not in twins]
     for token in place.names(place.top)[:64] if not place.top else []:
-        # kernel-install's layout: <entry token>/<release>/linux.
+        # kernel-install's layout: <entry token>/<release>/linux, with a digest behind it on openSUSE.
         releases = [name for name in place.names(f"/{token}") if _RELEASE.match(name)]
-        paths += [(f"/{token}/{release}/linux", release) for release in releases]
+        for release in releases[:_KERNELS_MAX]:
+            kernels_there = [name for name in place.names(f"/{token}/{release}") if name == "linux" or name.startswith("linux-")]
+            paths += [(f"/{token}/{release}/{name}", release) for name in kernels_there]
     paths += [(f"/EFI/Linux/{name}", None) for name in place.names("/EFI/Linux") if name.lower().endswith(".efi")]
     for path, fallback in paths[: 4 * _KERNELS_MAX]:
         found = place.find(path)
