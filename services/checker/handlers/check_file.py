@@ -12,8 +12,8 @@ from uuid_utils import uuid7
 from services.checker.adapters.digest import digest_of
 from services.checker.adapters.inspector_process import InspectorLimits, OnProgress, inspect_image
 from shared.contracts.content_version import content_version_of
-from shared.contracts.gate import RULES_VERSION
 from shared.contracts.report import ImageFile, Report
+from shared.contracts.rules import RULES_VERSION
 
 CHANGED = "the image's content changed while it was being checked"
 
@@ -77,4 +77,5 @@ async def check_file(
         worker=worker,
         confinement=inspection.confinement,
         timings_s=timings,
+        packages=tuple(inspection.packages.values()) or None,
     )
