@@ -60,7 +60,7 @@ def command(
 
     The image is read by a confined process, never mounted, never booted, never written. A pipe gets the report as JSON.
 
-    Exit codes: 0 passed, 1 blocked, 2 usage (no such file or policy, not readable), 3 undetermined.
+    Exit codes: 0 passed, 1 blocked, 2 usage (no such file or policy, not readable, no packages for --sbom), 3 undetermined.
 
     Examples:
       image-commons check disk.qcow2 --html report.html
@@ -89,12 +89,13 @@ def command(
     finally:
         os.close(descriptor)
     weighed = _weighed(report, chosen, region)
+    # What is printed first is not lost with a file that cannot be written.
+    if _TO_STDOUT not in {html, sbom}:
+        _tell(out, weighed, file.name)
     if html is not None:
         _write_page(html, weighed, file.name)
     if sbom is not None:
         _write_bill(sbom, weighed, file.name)
-    if _TO_STDOUT not in {html, sbom}:
-        _tell(out, weighed, file.name)
     raise typer.Exit(EXIT_CODES[weighed.outcome or "undetermined"])
 
 
@@ -178,8 +179,16 @@ def _weighed(report: Report, policy: Policy, region: str | None) -> Report:
 
 
 def _levelled(item: Item, verdict: GateVerdict) -> Item:
-    level = verdict.levels.get(item.name, item.level)
-    return item if level == item.level else item.model_copy(update={"level": level})
+    from shared.contracts.gate import NO_DATABASE
+
+    level = verdict.levels.get(item.name)
+    if level is None:
+        return item
+    if level != "unsupported":
+        return item.model_copy(update={"level": level})
+    code = item.name.partition(".")[2] + NO_DATABASE
+    advice = f"{dict(verdict.unjudged)[item.name]}: load a newer one"
+    return item.model_copy(update={"level": level, "code": code, "advice": advice})
 
 
 def _write_page(target: Path, report: Report, name: str) -> None:
@@ -196,7 +205,8 @@ def _write_bill(target: Path, report: Report, name: str) -> None:
             "there is no bill of materials: no package database was read in this image",
             where=str(target),
             why=report.error,
-            advice="the report without --sbom says what could be read",
+            advice="the report says what could be read",
+            exit_code=ExitCode.USAGE,
         )
     _write(target, bill_of_materials(report, name=name))
 

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+import services.checker.handlers.check_file
 from cli.check_report import drawn
 from cli.errors import CommandError, ExitCode
 from cli.main import main
+from shared.contracts.report import Report
 from shared.policy import shipped_policy
 from tests.inspector.disks import Root, ext4
 from tests.reporting.blocked import NAME, blocked
@@ -72,6 +74,22 @@ def test_what_could_not_be_judged_ends_with_3(capsys: pytest.CaptureFixture[str]
     assert told["reasons"] == ["GUESTOS.Platform could not be judged"]
 
 
+def test_items_have_the_level_that_the_policys_limits_give_them(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, good: Path
+) -> None:
+    old = [{"name": "tracker", "version": "1", "date": "2025-01-01"}]
+    counted = item("SECURITY.Vulnerabilities", "warning", vulnerabilities={"fixed_high": 1})
+    for found, databases, level, code in (
+        (item("SECURITY.Vulnerabilities"), old, "unsupported", "Vulnerabilities.NoDatabase"),
+        (counted, old, "failed", "Vulnerabilities.Wrong"),
+    ):
+        say(monkeypatch, report(found, databases=databases))
+        _, out, _ = check(capsys, good)
+        told = json.loads(out)
+        assert (told["items"][0]["level"], told["items"][0]["code"]) == (level, code)
+        assert ("unjudged" in told) == (level == "unsupported")
+
+
 WRONG: dict[str, tuple[list[str], str]] = {
     "no such file": (["missing.raw"], "No such file"),
     "a folder": (["."], "a directory"),
@@ -117,27 +135,28 @@ def test_the_page_goes_to_a_file_beside_the_report_or_to_stdout_alone(
     assert out.rstrip().endswith("</html>")
 
 
+def say(monkeypatch: pytest.MonkeyPatch, made: Report) -> None:
+    """Have the inspection find `made`."""
+
+    async def fake(*_: Any, **__: Any) -> Report:
+        return made
+
+    monkeypatch.setattr(services.checker.handlers.check_file, "check_file", fake)
+
+
 def test_without_packages_there_is_no_bill_of_materials(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, good: Path, tmp_path: Path
 ) -> None:
-    import services.checker.handlers.check_file as module
-
+    file = tmp_path / "bom.json"
+    code, out, err = check(capsys, good, "--sbom", file)
+    assert (code, file.exists(), json.loads(out)["outcome"]) == (ExitCode.USAGE, False, "passed")
+    assert "no package database was read" in err
     packages = [{"type": "deb", "packages": [{"name": "bash", "version": "5.2"}]}]
-    for found, code, wanted in ((None, 1, None), (packages, 0, "pkg:deb/debian/bash@5.2")):
-        made = report(item("GUESTOS.Fstab"), **({} if found is None else {"packages": found}), rules_version="1", complete=True)
-
-        async def fake(*_: Any, made: Any = made, **__: Any) -> Any:
-            return made
-
-        monkeypatch.setattr(module, "check_file", fake)
-        file = tmp_path / "bom.json"
-        ended, _, err = check(capsys, good, "--sbom", file)
-        if wanted is None:
-            assert (ended, file.exists()) == (code, False)
-            assert "no package database was read" in err
-        else:
-            (component,) = json.loads(file.read_text())["components"]
-            assert component["purl"] == wanted
+    say(monkeypatch, report(item("GUESTOS.Fstab"), packages=packages))
+    code, out, _ = check(capsys, good, "--sbom", file)
+    assert (code, json.loads(out)["outcome"]) == (3, "undetermined")
+    (component,) = json.loads(file.read_text())["components"]
+    assert component["purl"] == "pkg:deb/debian/bash@5.2"
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])
