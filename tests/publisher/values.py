@@ -125,5 +125,6 @@ def result(**different: Any) -> CheckCompleted:
         "report_id": "report-1",
         "report_sha256": SHA256,
         "rules_version": RULES_VERSION,
+        "databases": [{"name": "tracker", "version": "1", "date": datetime.now(UTC).date().isoformat()}],
     }
     return CheckCompleted.model_validate({**given, **different}, strict=False)
