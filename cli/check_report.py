@@ -88,7 +88,7 @@ def _about(report: Report) -> RenderableType:
     databases = ", ".join(f"{one.name} of {one.date}" for one in report.databases) or "none"
     lines = [
         f"{image.format or 'unknown format'}, {size_text(image.size_bytes)}{virtual}",
-        image.digest,
+        image.digest or "digest not known: it was not read to its end",
         f"policy {policy.name if policy else '-'}{region}, rules {report.rules_version}, databases: {databases}, {took:.2f} s",
         f"confined by {', '.join(report.confinement) or 'nothing: the inspector ran unconfined'}",
     ]

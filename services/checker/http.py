@@ -9,13 +9,13 @@ from pydantic import Field, StringConstraints
 from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from services.checker.adapters.jobs import progress_document, queue_state
 from shared.contracts.base import is_identifier
 from shared.contracts.report import Report
 from shared.http.parameters import Parameters, parse_parameters
-from shared.http.problems import QueryRefused, problem_response
+from shared.http.problems import QueryRefused
 from shared.http.routes import QUERY_TIMEOUT_S, query_route
 from shared.reporting.bill_of_materials import bill_of_materials
 from shared.reporting.page import content_security_policy, page
@@ -56,12 +56,9 @@ def routes(pool: Pool) -> Sequence[BaseRoute]:
 
     def stored(answer: Callable[[Stored], Response]) -> Callable[[Request], Awaitable[Response]]:
         async def report(request: Request) -> Response:
-            try:
-                found = await _stored(pool(), request)
-                # A page of a report that lists every package takes a while to make.
-                return await asyncio.to_thread(answer, found) if isinstance(found, Stored) else found
-            except QueryRefused as refused:
-                return problem_response(refused)
+            found = await _stored(pool(), request)
+            # A page of a report that lists every package takes a while to make.
+            return await asyncio.to_thread(answer, found) if isinstance(found, Stored) else found
 
         return report
 
@@ -88,13 +85,13 @@ def routes(pool: Pool) -> Sequence[BaseRoute]:
 
     async def queue(request: Request) -> bytes:
         parse_parameters(_Nothing, request)
-        depth, age_s = await queue_state(pool())
+        depth, age_s = await queue_state(pool(), timeout_s=QUERY_TIMEOUT_S)
         return to_json({"waiting": depth, "oldest_age_s": round(age_s, 3)})
 
     return [
-        Route("/reports/{report_id}.html", stored(_page), methods=["GET"]),
-        Route("/reports/{report_id}.cdx.json", stored(_bill_of_materials), methods=["GET"]),
-        Route("/reports/{report_id}", stored(_document), methods=["GET"]),
+        query_route("/reports/{report_id}.html", stored(_page)),
+        query_route("/reports/{report_id}.cdx.json", stored(_bill_of_materials)),
+        query_route("/reports/{report_id}", stored(_document)),
         query_route("/reports", reports),
         query_route("/checks/{check_id}", check),
         query_route("/queue", queue),
@@ -137,7 +134,7 @@ def _bill_of_materials(found: Stored) -> Response:
     report = Report.model_validate_json(found.document)
     if report.packages is None:
         raise QueryRefused(404, "BillOfMaterials.NotFound", "no package database was read in this image")
-    text = bill_of_materials(report, name=report.image.digest)
+    text = bill_of_materials(report, name=report.image.digest or report.report_id)
     return Response(
         text, media_type="application/vnd.cyclonedx+json; version=1.6", headers={"cache-control": "private, no-cache"}
     )

@@ -24,13 +24,13 @@ def bill_of_materials(report: Report, *, name: str) -> str:
     The same report gives the same components in the same order. Whether the image held more packages than a report does is said
     by the property `image-commons:packages` of the image: `complete` or `incomplete`.
     """
-    lists = report.packages or ()
+    lists, digest = report.packages or (), report.image.digest
     image = Component(
         name=visible(name),
         type=ComponentType.OPERATING_SYSTEM,
-        bom_ref=report.image.digest,
-        version=report.image.digest,
-        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=report.image.digest.removeprefix("sha256:"))],
+        bom_ref=digest or report.report_id,
+        version=digest,
+        hashes=[] if digest is None else [HashType(alg=HashAlgorithm.SHA_256, content=digest.removeprefix("sha256:"))],
         properties=[
             Property(name=f"{_PROPERTY}report", value=report.report_id),
             Property(name=f"{_PROPERTY}rules", value=report.rules_version),

@@ -58,6 +58,12 @@ def test_the_image_is_what_it_is_of() -> None:
     )
 
 
+def test_an_image_that_was_not_read_to_its_end_has_no_hash() -> None:
+    unread = report(image={"size_bytes": 1}, packages=[listed("deb", {"name": "a", "version": "1"})])
+    image = json.loads(bill_of_materials(unread, name="x"))["metadata"]["component"]
+    assert (image["bom-ref"], "hashes" in image, "version" in image) == (unread.report_id, False, False)
+
+
 def test_a_package_listed_twice_is_there_once() -> None:
     package = {"name": "kernel", "version": "1"}
     assert len(made(listed("rpm", package, package))["components"]) == 1

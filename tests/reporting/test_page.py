@@ -170,5 +170,9 @@ def test_an_empty_report_makes_a_page_that_says_so() -> None:
     assert "None: the program that read the image ran unconfined." in text
 
 
+def test_a_digest_that_is_not_known_is_told() -> None:
+    assert "not known: it was not read to its end" in Parsed(page(report(image={"size_bytes": 1}))).text
+
+
 def test_every_item_has_a_title() -> None:
     assert set(TITLES) == KNOWN_ITEMS

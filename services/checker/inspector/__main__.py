@@ -7,9 +7,11 @@ exit code is 0 whatever it found. A program of its own: the services import noth
 """
 
 import argparse
+import codecs
 import json
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -39,6 +41,18 @@ class Line:
             self.say("progress", {"phase": phase, "done": done, "total": total})
 
 
+_NEEDED = ("dissect.extfs.extfs", "dissect.hypervisor.disk.qcow2", "facts", "family", "items")
+_ENCODINGS = ("ascii", "unicode_escape", "utf-16-le")
+
+
+def import_all() -> None:
+    """Import what an inspection may need: once confined, no file can be opened, a module's neither."""
+    for name in _NEEDED:
+        import_module(name)
+    for name in _ENCODINGS:
+        codecs.lookup(name)
+
+
 def inspect(descriptor: int, stated_format: str | None, line: Line) -> None:
     """Look at the image and say what was found."""
     from containers import look
@@ -65,12 +79,7 @@ def main() -> None:
     parser.add_argument("--memory-bytes", type=int, default=1 << 30, help="address space it may use")
     parser.add_argument("--cpu-s", type=int, default=120, help="seconds of CPU it may use")
     arguments = parser.parse_args()
-    # Before confinement: what is imported later would count against its limits all the same, but must still be openable.
-    import dissect.extfs.extfs
-    import dissect.hypervisor.disk.qcow2  # noqa: F401
-
-    import items  # noqa: F401
-
+    import_all()
     held = confine(memory_bytes=arguments.memory_bytes, cpu_s=arguments.cpu_s)
     line = Line()
     line.say("begin", {"version": VERSION, "confinement": held})
