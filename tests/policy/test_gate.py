@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.contracts.gate import GatePolicy, GateVerdict, VulnerabilityLimits, weigh
@@ -186,6 +186,7 @@ def test_without_a_database_there_is_no_judgement_of_vulnerabilities() -> None:
     assert judged(items(), databases=[anonymous]).outcome == "passed"
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_it_passes_only_if_all_is_there_and_nothing_blocks(data: st.DataObject) -> None:
     version, family = data.draw(st.sampled_from(EVERY))

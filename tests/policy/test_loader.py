@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -107,6 +107,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path, make: object) -> Non
         load_policy(tmp_path / "p.yaml")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200) | st.text("[]{}:,-#&*!|>'\"%@`? \n\tabc01", max_size=60))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:

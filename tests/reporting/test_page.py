@@ -6,7 +6,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.contracts.report import Report
@@ -84,6 +84,7 @@ def test_a_strangers_text_is_text_wherever_it_stands() -> None:
     assert "<script" not in page(full(HOSTILE), name=HOSTILE)
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), min_size=1, max_size=60))
 def test_nothing_invisible_reaches_the_page_and_no_text_makes_a_tag(text: str) -> None:
     made = page(full(text), name=text)
