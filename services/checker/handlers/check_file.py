@@ -13,8 +13,8 @@ from uuid_utils import uuid7
 from services.checker.adapters.digest import Hashed, digest_of
 from services.checker.adapters.inspector_process import InspectorLimits, OnProgress, inspect_image
 from shared.contracts.content_version import content_version_of
-from shared.contracts.gate import RULES_VERSION
 from shared.contracts.report import ImageFile, Report
+from shared.contracts.rules import RULES_VERSION
 
 _TELL_EVERY_S: Final = 0.2
 CHANGED: Final = "the image's content changed while it was being checked"
@@ -81,6 +81,7 @@ async def check_file(
         worker=worker,
         confinement=inspection.confinement,
         timings_s=timings,
+        packages=tuple(inspection.packages.values()) or None,
     )
 
 
