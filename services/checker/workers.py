@@ -185,6 +185,8 @@ class Workers:
             return await check_file(
                 descriptor,
                 stated_format=request.format,
+                name=request.name,
+                claims=request.claims,
                 limits=InspectorLimits(
                     wall_clock_s=self._settings.check_timeout_s,
                     cpu_s=max(1, int(self._settings.check_timeout_s)),

@@ -20,7 +20,8 @@ _LINUX: Final = (
     "GUESTOS.BootMode",
     "GUESTOS.Fstab",
 )
-DECLARED_ITEMS: Final[dict[str, tuple[str, ...]]] = {RULES_VERSION: tuple(sorted(_COMMON + _LINUX))}
+_SECURITY: Final = tuple(f"SECURITY.{name}" for name in ("Passwords", "RemoteAccess", "Privileges", "Secrets", "Claims"))
+DECLARED_ITEMS: Final[dict[str, tuple[str, ...]]] = {RULES_VERSION: tuple(sorted(_COMMON + _LINUX + _SECURITY))}
 """The items that each rules version declares; a report without one of them is incomplete."""
 
 

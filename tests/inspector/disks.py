@@ -42,6 +42,8 @@ class Root:
         files: Mapping[str, bytes | None] = {
             "etc/os-release": OS_RELEASE.encode(),
             "etc/fstab": FSTAB.encode(),
+            "etc/passwd": b"root:x:0:0:root:/root:/bin/sh\n",
+            "etc/shadow": b"root:*:20000::::::\n",
             f"boot/vmlinuz-{KERNEL}": b"kernel",
             "usr/bin/sh": bytes(shell),
             **self.files,

@@ -12,6 +12,7 @@ from uuid_utils import uuid7
 from services.checker.adapters.digest import digest_of
 from services.checker.adapters.inspector_process import InspectorLimits, OnProgress, inspect_image
 from shared.contracts.content_version import content_version_of
+from shared.contracts.facts import Claims
 from shared.contracts.gate import RULES_VERSION
 from shared.contracts.report import ImageFile, Report
 
@@ -22,12 +23,14 @@ async def check_file(
     descriptor: int,
     *,
     stated_format: str | None = None,
+    name: str | None = None,
+    claims: Claims | None = None,
     limits: InspectorLimits | None = None,
     on_progress: OnProgress = lambda _phase, _done, _total: None,
     command: Sequence[str] | None = None,
     worker: str | None = None,
 ) -> Report:
-    """Check the file open, read-only, at `descriptor`, which stays the caller's.
+    """Check the file open, read-only, at `descriptor`, which stays the caller's; `name` and `claims` are what is said of it.
 
     The report has no policy and no outcome: it says what was found, and in `error` why it is not complete, if so. A file whose
     content version is another one afterwards gives an incomplete report. Raises `OSError` if the file cannot be read at all.
@@ -47,6 +50,8 @@ async def check_file(
         inspection = await inspect_image(
             descriptor,
             stated_format=stated_format,
+            name=name,
+            claims=claims,
             limits=limits or InspectorLimits(),
             on_progress=on_progress,
             command=command,
