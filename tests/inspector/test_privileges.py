@@ -197,3 +197,12 @@ def test_a_walk_that_breaks_off_is_not_ok(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(MemoryFileSystem, "xattrs", broken)
     item = judged({**DPKG, "opt/tool": setuid(0o755)})
     assert (item.level, item.code) == ("unsupported", "Privileges.NotAllSeen")
+
+
+def test_a_walk_out_of_time_is_not_ok(monkeypatch: pytest.MonkeyPatch) -> None:
+    from security import walk
+
+    monkeypatch.setattr(walk, "CPU_S_MAX", 0.0)
+    item = judged({**DPKG, **{f"opt/{number}": b"" for number in range(2500)}})
+    assert (item.level, item.code) == ("unsupported", "Privileges.NotAllSeen")
+    assert "1,000 files" in str(item.advice)

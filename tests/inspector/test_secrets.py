@@ -1,6 +1,7 @@
 """Secrets: each kind planted and found with path and line, never told whole; what looks like one and is none is left alone."""
 
 import base64
+import hashlib
 import json
 import subprocess
 import zlib
@@ -110,6 +111,23 @@ def test_what_is_no_key_of_the_vendor(keys: dict[str, bytes]) -> None:
     assert (item.level, item.value) == ("ok", "none found")
     item = judged({"etc/ssl/private/ssl-cert-snakeoil.key": key})
     assert (item.level, item.code) == ("warning", "Secrets.GeneratedKey")
+
+
+def test_a_token_that_a_package_brought_as_it_is() -> None:
+    content = f"export KEY={GITHUB}\n"
+    md5 = hashlib.md5(content.encode()).hexdigest()
+    status = "Package: x\nConffiles:\n /etc/x/y {}\n /etc/x/keys {}\n"
+    files: Files = {"etc/x/keys": content, "var/lib/dpkg/status": status.format("0" * 32, md5)}
+    assert judged(files).level == "ok"
+    item = judged(files | {"etc/x/keys": content + "# changed\n"})
+    assert (item.level, item.code) == ("failed", "Secrets.Token")
+    assert judged(files | {"var/lib/dpkg/status": "Package: x\n"}).code == "Secrets.Token"
+
+
+def test_a_key_in_place_of_a_packages_is_the_vendors(keys: dict[str, bytes]) -> None:
+    files: Files = {"etc/x/key": keys["pem"], "var/lib/dpkg/info/x.list": "/etc/x/key\n"}
+    for md5, level in ((hashlib.md5(keys["pem"]).hexdigest(), "ok"), ("0" * 32, "failed")):
+        assert judged(files | {"var/lib/dpkg/status": f"Conffiles:\n /etc/x/key {md5}\n"}).level == level
 
 
 KUBE_KEY = base64.b64encode(RANDOM.encode()).decode()

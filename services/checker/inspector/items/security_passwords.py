@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Whether an account has no password, or one that anybody guesses. Sources: passwd(5), shadow(5), crypt(5)."""
 
-import resource
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from facts import Facts
 from findings import Evidence, FileText, Item, Unreadable
 from security.accounts import Account, accounts, shadow
+from security.budget import cpu_budget_s
 from security.guessing import BUDGET_CPU_S, Outcome, Target, guess
 from security.hashes import Scheme, scheme_of
 from security.troubles import Trouble, item_of, said
@@ -62,7 +61,7 @@ def _empty(fields: Sequence[_Field]) -> list[Trouble]:
 
 def _guessed(facts: Facts, hashed: Sequence[tuple[_Field, Scheme]]) -> list[Trouble]:
     targets = [Target(one.account.name, one.text, scheme, one.rank) for one, scheme in hashed]
-    outcomes = guess(targets, budget_s=_budget_s(), tell=lambda done, total: facts.tell("passwords", done, total))
+    outcomes = guess(targets, budget_s=cpu_budget_s(BUDGET_CPU_S), tell=lambda done, total: facts.tell("passwords", done, total))
     troubles = []
     weak = [(one, outcomes[one.account.name]) for one, _ in hashed if outcomes[one.account.name].found]
     if weak:
@@ -78,10 +77,3 @@ def _guessed(facts: Facts, hashed: Sequence[tuple[_Field, Scheme]]) -> list[Trou
 
 def _weak(one: _Field, outcome: Outcome) -> Evidence:
     return said(one.file, one.line, f"the password of {one.account.name} is {outcome.found}")
-
-
-def _budget_s() -> float:
-    """Return the CPU time for guessing: half of what the limit on this process leaves, when that is less than the budget."""
-    limit_s, _ = resource.getrlimit(resource.RLIMIT_CPU)
-    left_s = BUDGET_CPU_S * 2 if limit_s == resource.RLIM_INFINITY else limit_s - time.process_time()
-    return max(0.0, min(BUDGET_CPU_S, left_s / 2))

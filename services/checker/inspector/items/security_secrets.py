@@ -5,7 +5,7 @@ from facts import Facts
 from findings import Evidence, Item, Unreadable
 from security.leftovers.identity import HostKeys, host_keys, machine_ids
 from security.leftovers.search import leftovers
-from security.owners import owned
+from security.owners import conffiles, owned
 from security.places import homes
 from security.troubles import Trouble, item_of, unjudged
 
@@ -39,29 +39,34 @@ def judge(facts: Facts) -> Item:
     if isinstance(found, Unreadable):
         troubles.append(unjudged(_NOT_ALL, found, "left-over secrets"))
     else:
-        kinds = dict(found.kinds)
-        keys, generated = _own_keys(facts, kinds.pop("PrivateKey", []))
-        kinds["PrivateKey"] = keys
+        kinds = _without_public(facts, found.kinds)
+        keys = kinds.get("PrivateKey", [])
+        generated = tuple(one for one in keys if one.path in _GENERATED)
+        kinds["PrivateKey"] = [one for one in keys if one.path not in _GENERATED]
         for kind, level, advice in _KINDS:
             if kinds.get(kind):
                 troubles.append(Trouble(level, f"Secrets.{kind}", advice, tuple(kinds[kind])))
         if generated:
             advice = "every instance has this generated key: remove it, and have first boot make one"
-            troubles.append(Trouble("warning", "Secrets.GeneratedKey", advice, tuple(generated)))
+            troubles.append(Trouble("warning", "Secrets.GeneratedKey", advice, generated))
         troubles += [unjudged(_NOT_ALL, one, "a part of the files") for one in found.unread[:4]]
     return item_of(NAME, [*troubles, *_host_keys(facts), *_machine_ids(facts)], "none found")
 
 
-def _own_keys(facts: Facts, keys: list[Evidence]) -> tuple[list[Evidence], list[Evidence]]:
-    """Part the vendor's keys from generated ones; a key that a package brought is everybody's, and no secret."""
+def _without_public(facts: Facts, kinds: dict[str, list[Evidence]]) -> dict[str, list[Evidence]]:
+    """Take out what came with a package as it is: everybody has it, so it is no secret. What is in a home is the vendor's."""
     known = facts.get(homes)
     at_home = tuple(f"{home}/" for _, home in known) if not isinstance(known, Unreadable) else ()
-    elsewhere = [one.path or "" for one in keys if not (one.path or "").startswith(at_home)]
-    packaged = owned(facts, elsewhere) if elsewhere else set()
+
+    def elsewhere(kind: str) -> set[str]:
+        return {one.path for one in kinds.get(kind, []) if one.path is not None and not one.path.startswith(at_home)}
+
+    unchanged = conffiles(facts, elsewhere("PrivateKey") | elsewhere("Token"))
+    packaged = owned(facts, elsewhere("PrivateKey")) if elsewhere("PrivateKey") else set()
     # Where it cannot be told what came with packages, a key is the vendor's.
-    public = set() if isinstance(packaged, Unreadable) else packaged
-    own = [one for one in keys if one.path not in public and one.path not in _GENERATED]
-    return own, [one for one in keys if one.path in _GENERATED and one.path not in public]
+    public_keys = set() if isinstance(packaged, Unreadable) else {path for path in packaged if unchanged.get(path, True)}
+    public = {"PrivateKey": public_keys, "Token": {path for path, is_so in unchanged.items() if is_so}}
+    return {kind: [one for one in found if one.path not in public.get(kind, ())] for kind, found in kinds.items()}
 
 
 def _host_keys(facts: Facts) -> list[Trouble]:

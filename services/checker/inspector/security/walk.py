@@ -6,18 +6,21 @@ Nothing of a file is kept unless an item will look at it again: a system may hav
 
 import stat
 import struct
+import time
 from dataclasses import dataclass, field
 
 from facts import Facts
 from filesystems.base import Stat
 from findings import Unreadable, attempt
+from security.budget import cpu_budget_s
 from security.places import is_place_of_secrets, places_of_secrets
 from tree import Found
 
 PRIVILEGED_MAX = 4096
 NOTABLE_MAX = 8192
 NOTABLE_BYTES_MAX = 256 * 1024
-_TELL_EVERY = 1000
+CPU_S_MAX = 60.0
+_LOOK_EVERY = 1000
 _EXECUTABLE = 0o111
 _CAPABILITY = "security.capability"
 
@@ -58,11 +61,14 @@ def all_files(facts: Facts) -> Files:
 
 def _walk(facts: Facts, files: Files) -> None:
     places = places_of_secrets(facts)
+    until = time.process_time() + cpu_budget_s(CPU_S_MAX)
     for found, inode in facts.files().walk():
         files.count += 1
-        if files.count % _TELL_EVERY == 0:
+        if files.count % _LOOK_EVERY == 0:
             # How many there will be is not known before the end.
-            facts.tell("files", files.count, files.count + _TELL_EVERY)
+            facts.tell("files", files.count, files.count + _LOOK_EVERY)
+            if time.process_time() > until:
+                raise Unreadable("TooManyFiles", f"after {files.count:,} files the CPU time for walking them was used up")
         if inode.kind != stat.S_IFREG:
             continue
         rights = _rights(found, inode)

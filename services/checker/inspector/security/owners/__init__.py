@@ -59,6 +59,12 @@ def owned(facts: Facts, paths: Iterable[str]) -> set[str] | Unreadable:
     return found
 
 
+def conffiles(facts: Facts, paths: Iterable[str]) -> dict[str, bool]:
+    """Return those of `paths` that packages brought as configuration, with whether nobody changed them; only dpkg tells."""
+    found = attempt(lambda: dpkg.conffiles(facts.files(), list(paths)))
+    return {} if isinstance(found, Unreadable) else found
+
+
 def _take(
     database: Database, tree: Tree, names: frozenset[str], wanted: set[str], folders: dict[str, str | None], found: set[str]
 ) -> None:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Files that Debian packages own. Source: deb-src's dpkg-query(1) for the lists, dpkg-divert(1) for what was moved."""
 
-from collections.abc import Iterator
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
 
 from findings import Unreadable
 from security.owners.lists import LISTS_MAX, Budget, lines_with
@@ -10,11 +12,13 @@ from tree import Tree
 _INFO = "/var/lib/dpkg/info"
 _STATUS_D = "/var/lib/dpkg/status.d"
 _DIVERSIONS = "/var/lib/dpkg/diversions"
+_STATUS = "/var/lib/dpkg/status"
+_CONFFILE_BYTES_MAX = 4 * 2**20
 
 
 def is_there(tree: Tree) -> bool:
     """Whether dpkg was used."""
-    return tree.exists("/var/lib/dpkg/status") or tree.is_directory(_STATUS_D)
+    return tree.exists(_STATUS) or tree.is_directory(_STATUS_D)
 
 
 def paths(tree: Tree, names: frozenset[str]) -> Iterator[str]:
@@ -35,6 +39,20 @@ def paths(tree: Tree, names: frozenset[str]) -> Iterator[str]:
         if name.endswith(".md5sums"):
             for line in lines_with(budget.read(tree, f"{_STATUS_D}/{name}"), names):
                 yield "/" + line.partition("  ")[2].removeprefix("./").lstrip("/")
+
+
+def conffiles(tree: Tree, paths: Iterable[str]) -> dict[str, bool]:
+    """Return those of `paths` that are configuration files of packages, with whether they are as the package brought them."""
+    words = b"|".join(re.escape(path.encode(errors="surrogateescape")) for path in sorted(paths))
+    found = {}
+    # In a package's field Conffiles: a blank, the path, its MD5, and `obsolete` where a newer version has it no more.
+    for line in re.finditer(
+        rb"(?m)^ (" + words + rb") ([0-9a-f]{32})(?: obsolete)?$", Budget().read(tree, _STATUS) if words else b""
+    ):
+        path = line[1].decode(errors="surrogateescape")
+        content = tree.read_head(path, _CONFFILE_BYTES_MAX) or b""
+        found[path] = hashlib.md5(content, usedforsecurity=False).hexdigest().encode() == line[2]
+    return found
 
 
 def _diversions(data: bytes) -> dict[str, str]:
