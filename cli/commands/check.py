@@ -44,6 +44,9 @@ def command(
         DiskFormatChoice | None,
         typer.Option("--format", help="The format it is said to have; another one blocks.", show_default=False),
     ] = None,
+    named: Annotated[
+        bool, typer.Option("--name", help="The file's name, without its suffix, is the image's: what it claims must be so.")
+    ] = False,
     timeout_s: Annotated[
         float, typer.Option("--timeout", min=1, max=3600, metavar="SECONDS", help="Limit of the inspection.")
     ] = 120,
@@ -80,6 +83,7 @@ def command(
                 check_file(
                     descriptor,
                     stated_format=None if stated_format is None else stated_format.value,
+                    name=file.stem if named else None,
                     limits=InspectorLimits(wall_clock_s=timeout_s, cpu_s=int(timeout_s)),
                     on_progress=on_progress,
                 )

@@ -46,6 +46,8 @@ class Root:
             **{path: file.data for path, file in system.items() if file.link is None},
             "etc/os-release": OS_RELEASE.encode(),
             "etc/fstab": FSTAB.encode(),
+            "etc/passwd": b"root:x:0:0:root:/root:/bin/sh\n",
+            "etc/shadow": b"root:*:20000::::::\n",
             "usr/bin/sh": bytes(shell),
             **self.files,
         }

@@ -16,6 +16,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
+from shared.contracts.facts import Claims
 from shared.contracts.gate import missing_items
 from shared.contracts.report import PACKAGES_MAX, Attributes, Item, PackageList
 from shared.contracts.rules import KNOWN_ITEMS, RULES_VERSION
@@ -92,6 +93,8 @@ async def inspect_image(
     descriptor: int,
     *,
     stated_format: str | None = None,
+    name: str | None = None,
+    claims: Claims | None = None,
     limits: InspectorLimits = InspectorLimits(),
     on_progress: OnProgress = lambda _phase, _done, _total: None,
     command: Sequence[str] | None = None,
@@ -101,6 +104,9 @@ async def inspect_image(
         *(command or default_command()),
         *("--fd", str(descriptor), "--memory-bytes", str(limits.memory_bytes), "--cpu-s", str(limits.cpu_s)),
         *(("--format", stated_format) if stated_format is not None else ()),
+        # With an equals sign: a name may begin with a hyphen.
+        *((f"--name={name}",) if name is not None else ()),
+        *((f"--claims={claims.model_dump_json(exclude_none=True)}",) if claims is not None else ()),
     ]
     process = await asyncio.create_subprocess_exec(
         *arguments,
