@@ -118,7 +118,8 @@ def text_of(document: dict[str, Any]) -> str:
 
 def problem_row(problem: dict[str, Any]) -> tuple[str, str, str]:
     """Return code, what it met and advice of one broken rule."""
-    met = [str(problem[name]) for name in ("item", "field", "value") if problem.get(name) not in (None, "")]
+    names = ("item", "value") if problem.get("item") else ("field", "value")
+    met = [str(problem[name]) for name in names if problem.get(name) not in (None, "")]
     return str(problem.get("code", "?")), ": ".join(met) or "-", str(problem.get("advice") or "-")
 
 

@@ -73,7 +73,8 @@ def command(
     # Servers that the environment names may be on their way, after a restart of the machine: a service waits for those.
     if not supervised and (service == "all" or found.found in {"the default", "the local stack"}):
         asyncio.run(require_servers(found, "publisher" if service == "all" else service))
-    if roots is not None and not supervised:
+    # A service of a real platform logs lines for machines; a warning is worth one that is none.
+    if roots is not None and not supervised and (service == "all" or sys.stderr.isatty() or not roots.folders):
         roots.tell()
     if sys.stderr.isatty():
         # A person is told when all are ready, and otherwise what is wrong; IMAGE_COMMONS_LOG_LEVEL=INFO tells more.
