@@ -80,21 +80,24 @@ def test_the_queue_is_counted(platform: Platform) -> None:
 
 def test_lists_go_on_with_a_cursor_or_to_the_end(platform: Platform) -> None:
     account = f"many-{(token := secrets.token_hex(4))}"
+    # A region of its own: what other tests have published is visible in theirs.
+    here = ("--region", f"r-{token}")
     platform.json("account", account)
     for number in range(3):
         platform.json(
-            "image", "register", f"m{number}-{token}", "--owner", account, "--location", "s3://b/k", "--content-version", "1"
+            *("image", "register", f"m{number}-{token}", "--owner", account, *here),
+            *("--location", "s3://b/k", "--content-version", "1"),
         )
-    first = platform.json("images", "-a", account, "--limit", "2")
+    first = platform.json("images", "-a", account, *here, "--limit", "2")
     assert first["next_cursor"]
-    rest = platform.json("images", "-a", account, "--limit", "2", "--cursor", first["next_cursor"])
-    every = platform.json("images", "-a", account, "--limit", "2", "--all")
+    rest = platform.json("images", "-a", account, *here, "--limit", "2", "--cursor", first["next_cursor"])
+    every = platform.json("images", "-a", account, *here, "--limit", "2", "--all")
     ids = [image["image_id"] for image in (*first["images"], *rest["images"])]
     assert sorted(ids) == [f"m{number}-{token}" for number in range(3)]
     assert [image["image_id"] for image in every["images"]] == ids
     assert not every["next_cursor"]
-    assert "more exist" in at_a_terminal(platform, "images", "-a", account, "--limit", "2")
-    listed = at_a_terminal(platform, "images", "-a", account)
+    assert "more exist" in at_a_terminal(platform, "images", "-a", account, *here, "--limit", "2")
+    listed = at_a_terminal(platform, "images", "-a", account, *here)
     assert "Available" in listed
     assert " own " in listed
 
