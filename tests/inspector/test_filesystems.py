@@ -245,7 +245,7 @@ def test_subvolumes_by_path_and_number(by_linux: Callable[[str], Path], opened: 
 
 
 def test_a_small_fat32_is_one_as_for_linux(tmp_path: Path, opened: Open) -> None:
-    """mtools takes it for FAT16, by the number of its clusters."""
+    """By the number of its clusters it would be a FAT16, for which mtools takes it."""
     tool("truncate", "-s", "12M", tmp_path / "image")
     tool("mkfs.vfat", "-F", "32", "-s", "1", tmp_path / "image")
     assert Tree(opened(tmp_path / "image")).names("/") == []

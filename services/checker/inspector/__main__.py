@@ -66,10 +66,10 @@ def main() -> None:
     parser.add_argument("--cpu-s", type=int, default=120, help="seconds of CPU it may use")
     arguments = parser.parse_args()
     # Before confinement: what is imported later would count against its limits all the same, but must still be openable.
-    import dissect.extfs.extfs  # noqa: F401
-
     import items  # noqa: F401
+    from parsers import keep_at_hand
 
+    keep_at_hand()
     held = confine(memory_bytes=arguments.memory_bytes, cpu_s=arguments.cpu_s)
     line = Line()
     line.say("begin", {"version": VERSION, "confinement": held})
