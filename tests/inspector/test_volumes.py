@@ -1,5 +1,7 @@
 """What a disk is divided into: MBR with logical partitions, LVM, damaged GPT, encryption; joined as fstab says."""
 
+import contextlib
+import lzma
 import struct
 from pathlib import Path
 
@@ -11,12 +13,13 @@ from tests.inspector.volumes import DISK_ID, Lv, lvm, mbr, metadata, physical_vo
 
 import volumes  # isort: skip
 from findings import Unreadable, attempt  # isort: skip
-from part import Part  # isort: skip
+from part import JoinedPart, Part  # isort: skip
 from volumes import lvm as reader  # isort: skip
 from volumes import lvm_text  # isort: skip
 from volumes.volume import Volume  # isort: skip
 
 assert facts_of
+DATA = Path(__file__).with_name("data")
 BOOT_UUID = "99999999-2222-4333-8444-555555555555"
 
 
@@ -140,6 +143,28 @@ async def test_luks_in_a_logical_volume_and_bitlocker(tmp_path: Path, good_root:
         report = await report_of(disk)
         assert item(report, "Encryption").code == "Encryption.BitLocker"
         assert verdict(report).outcome == "blocked"
+
+
+def test_lvm_as_its_own_tools_made_it(tmp_path: Path) -> None:
+    """Two physical volumes of lvm2 2.03.16: pvcreate, vgcreate -s 1M my-vg, lvcreate -L 16M -n root, -l 2 -n swap."""
+    parts = []
+    with contextlib.ExitStack() as stack:
+        for name in ("a", "b"):
+            (tmp_path / name).write_bytes(lzma.decompress((DATA / f"lvm-{name}.img.xz").read_bytes()))
+            parts.append(Part(stack.enter_context((tmp_path / name).open("rb")), 0, 12 * MIB))
+        found = list(reader.logical_volumes([reader.physical_volume(part) for part in parts]))
+        assert [(one.mapper, one.size_bytes) for one, _ in found] == [("my--vg-root", 16 * MIB), ("my--vg-swap", 2 * MIB)]
+        # By `pvdisplay --maps`: root has all 11 extents of the first and 5 of the second, swap the 2 behind them.
+        root, swap = (part for _, part in found)
+        assert isinstance(root, JoinedPart)
+        assert isinstance(swap, JoinedPart)
+        assert [(part is parts[0], at, size) for part, at, size in root.pieces] == [
+            (True, MIB, 11 * MIB),
+            (False, MIB, 5 * MIB),
+        ]
+        assert [(part is parts[0], at, size) for part, at, size in swap.pieces] == [(False, 6 * MIB, 2 * MIB)]
+        lonely = list(reader.logical_volumes([reader.physical_volume(parts[0])]))
+    assert [one.code for _, one in lonely if isinstance(one, Unreadable)] == ["PhysicalVolumeMissing"] * 2
 
 
 @pytest.mark.parametrize(

@@ -67,12 +67,12 @@ class JoinedPart(Part):
     """Windows on one or more parts, one after the other: `pieces` are part, offset and length in bytes."""
 
     def __init__(self, pieces: list[tuple[Part, int, int]]) -> None:
-        self._pieces = pieces
+        self.pieces = pieces
         super().__init__(pieces[0][0], 0, sum(length for _, _, length in pieces))  # type: ignore[arg-type]
 
     def _fetch(self, at: int, length: int) -> bytes:
         found, start = [], 0
-        for part, offset, size in self._pieces:
+        for part, offset, size in self.pieces:
             if length and start <= at < start + size:
                 data = part.at(offset + at - start, min(length, start + size - at))
                 found.append(data)
