@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.inspector.disks import KERNEL, MIB, OS_RELEASE, report_of, tool, verdict
+from tests.inspector.disks import KERNEL, MIB, OS_RELEASE, item, report_of, tool, verdict
 from tests.inspector.memory import facts_of
 
 from filesystems import open_file_system  # isort: skip
@@ -221,6 +221,31 @@ def test_what_linux_shows(by_linux: Callable[[str], Path], opened: Open, name: s
         else:
             xattrs = {key: base64.b64encode(value).decode() for key, value in child.files.xattrs(child.node).items()}
             assert xattrs == said.get("xattrs", {}), path
+
+
+def test_what_ntfs_3g_shows(by_linux: Callable[[str], Path], opened: Open) -> None:
+    """Folders with an index of many blocks, half of it freed, files in pieces, compressed, or in their record."""
+    wanted = json.loads(lzma.decompress((DATA / "ntfs.json.xz").read_bytes()))
+    files = opened(by_linux("ntfs"))
+    tree = Tree(files)
+    found = {child.path: (child, said) for child, said in tree.walk()}
+    assert found.keys() == wanted.keys()
+    for path, said in wanted.items():
+        child, own = found[path]
+        assert own.kind == said["kind"]
+        if "sha256" in said:
+            assert (own.size, own.mtime) == (said["size"], said["mtime"])
+            assert hashlib.sha256(child.open().read(own.size)).hexdigest() == said["sha256"], path
+    assert files.label == "Windows"
+    assert tree.is_directory("/windows/SYSTEM32/Config")
+
+
+async def test_a_windows_is_told_by_its_hives(by_linux: Callable[[str], Path], tmp_path: Path) -> None:
+    image, hive = Path(shutil.copy(by_linux("ntfs"), tmp_path / "disk")), tmp_path / "SYSTEM"
+    assert item(await report_of(image), "SystemImage").code == "SystemImage.DataOnly"
+    hive.write_bytes(b"regf" + bytes(4092))
+    tool("ntfscp", "-q", image, hive, "Windows/System32/config/SYSTEM")
+    assert item(await report_of(image), "SystemImage").level == "ok"
 
 
 async def test_a_root_in_a_subvolume_is_found_and_its_home_mounted(by_linux: Callable[[str], Path]) -> None:

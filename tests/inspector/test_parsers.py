@@ -225,6 +225,38 @@ def test_a_directory_in_itself_is_walked_once(images: Callable[[str], Path], tmp
     assert "/etc/again" in paths
 
 
+def test_ext4_extents_that_lead_to_themselves(images: Callable[[str], Path]) -> None:
+    """A block of an extent tree full of indexes that name it: recursion, or 340 ways at each level down."""
+    image = images("ext4")
+    data = image.read_bytes()
+    inode = next(
+        at
+        for at in range(0, len(data), 128)
+        if data[at + 4 : at + 8] == struct.pack("<I", 20_000) and data[at + 40 : at + 42] == b"\x0a\xf3"
+    )
+    (block,) = struct.unpack("<I", data[inode + 60 : inode + 64])
+    for depth in (1, 3, 9):
+        index = struct.pack("<IIHH", 0, block, 0, 0)
+        top = struct.pack("<HHHHI", 0xF30A, 1, 4, depth, 0) + index
+        node = struct.pack("<HHHHI", 0xF30A, 80, 84, depth, 0) + index * 80
+        began = time.monotonic()
+        assert ask_everything(image, {inode + 40: top, block * 1024: node})
+        assert time.monotonic() - began < 20
+
+
+def test_a_file_of_16_tib_without_extents_is_refused_and_one_with_them_not_read_to_its_end(tmp_path: Path) -> None:
+    for kind, code in (("ext2", ["FileTooLarge"]), ("ext4", [])):
+        folder, image = tmp_path / f"{kind}.root", tmp_path / kind
+        folder.mkdir()
+        (folder / "large").write_bytes(b"x")
+        tool("truncate", "-s", "8M", image)
+        tool("mke2fs", "-q", "-t", kind, "-d", folder, image)
+        tool("debugfs", "-w", "-R", "set_inode_field large size 17592186044416", image)
+        began = time.monotonic()
+        assert ask_everything(image, {}) == code
+        assert time.monotonic() - began < 20
+
+
 def test_btrfs_trees_that_lead_nowhere(images: Callable[[str], Path]) -> None:
     """Nodes made nodes of another level, without items, or with too many: each ends in time."""
     image = images("btrfs")

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# How the images of this folder were made, by Linux itself (6.x, btrfs-progs 6.2, xfsprogs 6.1): as root, with loop devices.
+# How the images of this folder were made, by Linux itself (6.x, btrfs-progs 6.2, xfsprogs 6.1, ntfs-3g 2022.10): as root, with loop devices.
+# The two of LVM are physical volumes on loop devices, by pvcreate, vgcreate and lvcreate (see the test that reads them).
 # They hold what no tool makes without a mount: subvolumes, compressed extents, file capabilities, extents and attributes in trees.
 # Beside each image, NAME.json says what Linux shows of it: kind, mode, owner, size, digest, link target, attributes by path.
 set -euo pipefail
@@ -99,4 +100,28 @@ for kind in zlib lzo zstd; do
     printf "small, compressed by $kind %0900d" 0 >"$work/mnt/@home/somebody/small-$kind"
 done
 finish btrfs
+# A Windows' folders on NTFS, for ntfscp to put hives and drivers into: it makes no folders itself. By ntfs-3g.
+truncate -s 48M "$work/ntfs"
+mkfs.ntfs -q -F -L Windows "$work/ntfs" >/dev/null 2>&1
+ntfs-3g -o compression,streams_interface=none "$work/ntfs" "$work/mnt"
+for folder in System32/config System32/drivers System32/CodeIntegrity servicing/Packages System32/Sysprep/Panther Boot WinSxS INF \
+    System32/DriverStore/FileRepository Panther SoftwareDistribution; do
+    mkdir -p "$work/mnt/Windows/$folder"
+done
+mkdir -p "$work/mnt/Boot" "$work/mnt/EFI/Microsoft/Boot" "$work/mnt/Program Files" "$work/mnt/ProgramData" "$work/mnt/Users/Public" \
+    "$work/mnt/many" "$work/mnt/compressed" "$work/mnt/deep/a/b/c"
+for number in $(seq 300); do printf 'file %d\n' "$number" >"$work/mnt/many/A File With A Long Name, number $number.txt"; done
+for number in $(seq 3 3 300); do rm "$work/mnt/many/A File With A Long Name, number $number.txt"; done
+setfattr -n system.ntfs_attrib_be -v 0x00000810 "$work/mnt/compressed"
+lines 'a line of a text that compresses well' 500000 >"$work/mnt/compressed/text"
+python3 -c 'import random, sys; sys.stdout.buffer.write(random.Random(1).randbytes(70001))' >"$work/mnt/compressed/noise"
+lines 'resident' 100 >"$work/mnt/deep/a/b/c/ümläut-名前"
+for number in $(seq 40); do
+    printf '%04096d' "$number" | dd of="$work/mnt/deep/fragments" bs=4096 seek=$((number * 2)) conv=notrunc status=none
+    printf '%04096d' "$number" >"$work/mnt/deep/between-$number"
+done
+describe "$work/mnt" >"$work/ntfs.json"
+umount "$work/mnt"
+xz -9e -c "$work/ntfs.json" >"$here/ntfs.json.xz"
+xz -9e -c "$work/ntfs" >"$here/ntfs.img.xz"
 ls -l "$here"
