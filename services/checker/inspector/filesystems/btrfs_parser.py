@@ -23,7 +23,6 @@ _UNPACKED_BYTES_MAX = 128 * 1024
 """What the file system itself never exceeds: BTRFS_MAX_UNCOMPRESSED."""
 _PACKED_BYTES_MAX = 256 * 1024
 _ZSTD_WINDOW_LOG_MAX = 17
-_FILE_EXTENTS_MAX = 500_000
 
 
 class BoundedCursor(tree.Cursor):  # type: ignore[misc]
