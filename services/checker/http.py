@@ -7,12 +7,12 @@ from pydantic import Field, StringConstraints
 from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from services.checker.adapters.jobs import progress_document, queue_state
 from shared.contracts.base import is_identifier
 from shared.http.parameters import Parameters, parse_parameters
-from shared.http.problems import QueryRefused, problem_response
+from shared.http.problems import QueryRefused
 from shared.http.routes import QUERY_TIMEOUT_S, query_route
 
 if TYPE_CHECKING:
@@ -37,10 +37,7 @@ def routes(pool: Pool) -> Sequence[BaseRoute]:
     """Return the checker's routes; `pool` gives the connections at the time of a query."""
 
     async def report(request: Request) -> Response:
-        try:
-            return await _report(pool(), request)
-        except QueryRefused as refused:
-            return problem_response(refused)
+        return await _report(pool(), request)
 
     async def reports(request: Request) -> bytes:
         asked = parse_parameters(_ByDigest, request)
@@ -65,11 +62,11 @@ def routes(pool: Pool) -> Sequence[BaseRoute]:
 
     async def queue(request: Request) -> bytes:
         parse_parameters(_Nothing, request)
-        depth, age_s = await queue_state(pool())
+        depth, age_s = await queue_state(pool(), timeout_s=QUERY_TIMEOUT_S)
         return to_json({"waiting": depth, "oldest_age_s": round(age_s, 3)})
 
     return [
-        Route("/reports/{report_id}", report, methods=["GET"]),
+        query_route("/reports/{report_id}", report),
         query_route("/reports", reports),
         query_route("/checks/{check_id}", check),
         query_route("/queue", queue),

@@ -19,6 +19,17 @@ _LINUX: Final = (
     "GUESTOS.KernelVersion",
     "GUESTOS.BootMode",
     "GUESTOS.Fstab",
+    "GUESTOS.CloudAssistant",
+    "GUESTOS.CloudInit",
+    "GUESTOS.Dhcp",
+    "GUESTOS.Grub",
+    "GUESTOS.Nvme",
+    "GUESTOS.OnlineResizeFS",
+    "GUESTOS.RtcTimeMode",
+    "GUESTOS.SecurityCenterAgent",
+    "GUESTOS.Selinux",
+    "GUESTOS.SupportMocInstanceTypes",
+    "GUESTOS.Virtio",
 )
 DECLARED_ITEMS: Final[dict[str, tuple[str, ...]]] = {RULES_VERSION: tuple(sorted(_COMMON + _LINUX))}
 """The items that each rules version declares; a report without one of them is incomplete."""
@@ -46,13 +57,17 @@ class Policy:
     blocks_unsupported: frozenset[str]
 
 
-_BLOCKING: Final = frozenset({"GUESTOS.SystemImage", "GUESTOS.Fstab", "SECURITY.DiskFormat", "SECURITY.Encryption"})
+_BLOCKING: Final = frozenset(
+    {"GUESTOS.SystemImage", "GUESTOS.Fstab", "GUESTOS.Grub", "GUESTOS.Virtio", "SECURITY.DiskFormat", "SECURITY.Encryption"}
+)
 _JUDGED_OR_BLOCKED: Final = frozenset(
     {
         "GUESTOS.SystemImage",
         "GUESTOS.Platform",
         "GUESTOS.Architecture",
         "GUESTOS.Fstab",
+        "GUESTOS.Grub",
+        "GUESTOS.Virtio",
         "SECURITY.DiskFormat",
         "SECURITY.Encryption",
     }

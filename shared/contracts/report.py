@@ -52,9 +52,9 @@ class ScanDatabase(Shape):
 
 
 class ImageFile(Shape):
-    """The stored file that was checked: digest of its bytes, size, virtual size, format."""
+    """The stored file that was checked: digest of its bytes (absent if there was no time for it), size, virtual size, format."""
 
-    digest: Digest
+    digest: Digest | None = None
     size_bytes: SizeBytes
     virtual_size_bytes: SizeBytes | None = None
     format: ShortText | None = None

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from shared.messaging.records import Record
 from shared.messaging.service import Service
 from tests.catalog.services import Reader
 from tests.catalog.states import REGION, Log
+from tests.messaging.cluster import eventually
+
+_LATER = "SELECT lease_until FROM check_jobs WHERE lease_until > COALESCE($1::timestamptz, '-infinity')"
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,12 @@ class Desk:
     async def lease_runs_out(self) -> None:
         """Let the lease of every claim be over, by the only clock that counts."""
         await self.database.pool.execute("UPDATE check_jobs SET lease_until = clock_timestamp() - interval '1 second'")
+
+    async def renewed(self, times: int) -> None:
+        """Wait until the one claim there is was renewed so often."""
+        last = None
+        for _ in range(times + 1):
+            last = await eventually(partial(self.database.pool.fetchval, _LATER, last))
 
     async def told(self) -> list[Told]:
         """What was emitted since the last call."""

@@ -31,8 +31,8 @@ def inspector(folder: Path, program: str, *, only: str = "") -> tuple[str, ...]:
 class Halt:
     """A point at which an inspector waits, until the test lets it go on; `program` is what it runs to get there."""
 
-    def __init__(self, folder: Path) -> None:
-        self._began, self._go = folder / "began", folder / "go"
+    def __init__(self, folder: Path, name: str = "halt") -> None:
+        self._began, self._go = folder / f"{name}.began", folder / f"{name}.go"
         self.program = f"""
 with open({str(self._began) + ".new"!r}, "w") as file:
     file.write(str(os.getpid()))

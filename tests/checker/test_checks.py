@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -109,7 +108,6 @@ async def test_an_image_that_changes_meanwhile(
     assert (report.complete, report.error) == (False, CHANGED)
 
 
-@pytest.mark.xfail(reason="check_file compares with the content it finds at its beginning, not with the job's", strict=True)
 async def test_an_image_that_changes_between_two_looks(desk: Desk, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def look(status: os.stat_result) -> str:
         append(image)
@@ -119,23 +117,44 @@ async def test_an_image_that_changes_between_two_looks(desk: Desk, image: Path, 
     assert (await desk.check(job(image=image))).error == CHANGED
 
 
-async def test_progress_counts_on_to_the_result(make_desk: Callable[..., Desk], image: Path, tmp_path: Path) -> None:
-    """Told as it comes, each step once, in an order that every reader can tell."""
-    halt = Halt(tmp_path)
-    program = f'say(progress={{"phase": "files", "done": 1, "total": 3}})\n{halt.program}'
+async def test_progress_is_told_as_it_comes(make_desk: Callable[..., Desk], image: Path, tmp_path: Path) -> None:
+    halts = [Halt(tmp_path, "first"), Halt(tmp_path, "second")]
+    program = "\n".join(
+        f'say(progress={{"phase": "files", "done": {done}, "total": 3}})\n{halt.program}'
+        for done, halt in enumerate(halts, start=1)
+    )
     desk = make_desk(inspector_command=inspector(tmp_path, program), renew_every_s=0.02)
     checking = asyncio.create_task(desk.check(job(image=image)))
-    rows: Any = "SELECT count(*) FROM outbox"
-    await eventually(lambda: desk.database.pool.fetchval(rows))
-    shown = await desk.database.pool.fetchrow("SELECT phase, done, total FROM check_jobs")
-    assert tuple(shown) == ("files", 1, 3)
-    (first,) = await desk.told()
-    assert (first.type, first.key, first.correlation_id) == ("check.progressed", "img-1", "request-1")
-    assert first.data == {"check_id": "check-1", "image_id": "img-1", "phase": "files", "done": 1, "total": 3}
-    halt.go_on()
+    sequences = []
+    for done, halt in enumerate(halts, start=1):
+        (told,) = await eventually(desk.told)
+        assert (told.type, told.key, told.correlation_id) == ("check.progressed", "img-1", "request-1")
+        assert told.data == {"check_id": "check-1", "image_id": "img-1", "phase": "files", "done": done, "total": 3}
+        shown = await desk.database.pool.fetchrow("SELECT phase, done, total FROM check_jobs")
+        assert tuple(shown) == ("files", done, 3)
+        sequences.append(told.sequence)
+        await desk.renewed(times=3)
+        assert await desk.told() == []
+        halt.go_on()
     last = await checking
     assert (last.type, last.data["complete"]) == ("check.completed", True)
-    assert last.sequence > first.sequence > 0
+    first, second = sequences
+    assert 0 < first < second < last.sequence
+
+
+async def test_a_report_that_no_digest_binds_to_the_image_is_none(
+    make_desk: Callable[..., Desk], images: Path, tmp_path: Path
+) -> None:
+    image = images / "endless.raw"
+    image.touch()
+    os.truncate(image, 4 << 40)
+    program = f"for name in {list(DECLARED_ITEMS[RULES_VERSION])}: say(item={{'name': name, 'level': 'ok', 'value': 'x'}})"
+    desk = make_desk(inspector_command=inspector(tmp_path, f"{program}\nsay(end={{}})\nsys.exit()"), check_timeout_s=3)
+    told = await desk.check(job(image=image))
+    assert told.error == f"{4 << 40} bytes were not read for their digest within 3 s"
+    assert {"items", "image_digest", "report_id", "report_sha256"} & told.data.keys() == {"items"}
+    assert told.data["items"] == []
+    assert await desk.count("reports") == 0
 
 
 @pytest.mark.parametrize("kind", ["missing", "fifo", "folder", "outside"])
@@ -154,12 +173,12 @@ async def test_what_is_not_opened_ends_with_the_reason(desk: Desk, images: Path,
         "outside": "not beneath the configured image roots",
     }
     told = await desk.check(job(image=path))
-    assert told.error == f"{path.as_uri()}: {reasons[kind]}"
+    assert told.error.endswith(f"/{path.name}: {reasons[kind]}")
     assert await desk.count("reports") == 0
     assert (await desk.check(job("check-2", image))).data["complete"]
 
 
-@pytest.mark.xfail(reason="the reason comes last, and a long location cuts it off", strict=True)
 async def test_the_reason_is_told_however_long_the_location(desk: Desk, images: Path) -> None:
-    told = await desk.check(job(image=images / ("x" * 900)))
-    assert "File name too long" in told.error
+    told = await desk.check(job(image=f"{images}/{'x' * 800}"))
+    # As much as an answer about it holds.
+    assert "File name too long" in told.error[:256]

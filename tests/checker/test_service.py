@@ -14,6 +14,7 @@ import pytest
 from httpx import AsyncClient
 from uuid_utils import uuid7
 
+import services.checker.workers
 from services.checker.adapters.inspector_process import OnProgress
 from services.checker.app import build
 from services.checker.handlers.check_file import check_file
@@ -23,10 +24,13 @@ from shared.contracts.envelope import encode
 from shared.contracts.report import Report
 from shared.database.pool import Database
 from shared.messaging.service import Service
+from shared.settings import SettingsError
 from tests.checker.desk import job
 from tests.checker.inspectors import Halt, inspector
 from tests.messaging.cluster import Cluster, eventually
 from tests.messaging.wire import Draft
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
 @pytest.fixture
@@ -67,6 +71,7 @@ def draft(body: CheckRequested | CheckCancelled, sequence: int = 1) -> Draft:
         time=datetime.now(UTC),
         sequence=sequence,
         correlation_id=f"request-of-{body.check_id}",
+        traceparent=f"00-{TRACE}-00f067aa0ba902b7-01",
     )
     return Draft("check-jobs", body.image_id.encode(), list(headers), value)
 
@@ -93,28 +98,34 @@ async def test_from_the_jobs_record_to_the_results(
     cluster: Cluster,
     image: Path,
     http: AsyncClient,
-    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    halt = Halt(tmp_path)
+    # So that nothing but the commit of a job wakes a worker.
+    monkeypatch.setattr(services.checker.workers, "_POLL_S", 600)
+    folder = image.parent.parent
+    halt = Halt(folder)
     program = f"say(progress={{'phase': 'files', 'done': 1, 'total': 2}})\n{halt.program}"
-    settings = make_settings(inspector_command=inspector(tmp_path, program), renew_every_s=0.1)
+    settings = make_settings(inspector_command=inspector(folder, program, only=image.name), renew_every_s=0.1)
+    counted = "SELECT result_sequence FROM check_jobs WHERE phase IS NOT NULL AND result_sequence > $1"
     async with running(build(settings)):
         await cluster.produce(draft(job("check-1", image)), draft(job("check-1", image), 2))
-        await halt.reached()
-        await eventually(lambda: database.pool.fetchval("SELECT phase IS NOT NULL FROM check_jobs"))
+        await eventually(lambda: database.pool.fetchval(counted, 0))
         halt.go_on()
         await eventually(lambda: told(database, 1))
+        sequence = await database.pool.fetchval(counted, 0)
         await cluster.produce(draft(job("check-1", image), 3))
-        await eventually(lambda: database.pool.fetchval("SELECT result_sequence = 3 FROM check_jobs"))
+        await eventually(lambda: database.pool.fetchval(counted, sequence))
         await eventually(lambda: told(database, 1))
     found = await results(cluster)
-    types = [headers["ce_type"].removeprefix("org.imagecommons.") for headers, _ in found]
-    assert types == ["check.progressed.v1", "check.completed.v1", "check.completed.v1"]
-    assert [int(headers["ce_sequence"]) for headers, _ in found] == [1, 2, 3]
+    sequences = [int(headers["ce_sequence"]) for headers, _ in found]
+    assert sequences == sorted(set(sequences))
     assert {headers["ce_subject"] for headers, _ in found} == {"img-1"}
     assert {headers["ce_correlationid"] for headers, _ in found} == {"request-of-check-1"}
-    (_, progressed), (_, first), (_, again) = found
-    assert (progressed["phase"], progressed["done"], progressed["total"]) == ("files", 1, 2)
+    assert {headers["traceparent"][:36] for headers, _ in found} == {f"00-{TRACE}-"}
+    types = [headers["ce_type"] for headers, _ in found]
+    assert types[0] == types[-3] == "org.imagecommons.check.progressed.v1"
+    assert types[-2:] == ["org.imagecommons.check.completed.v1"] * 2
+    first, again = found[-2][1], found[-1][1]
     assert first == again
     assert first["complete"]
     assert (await http.get(f"/reports/{first['report_id']}")).headers["etag"] == f'"{first["report_sha256"]}"'
@@ -159,3 +170,16 @@ async def test_two_checkers_share_the_jobs_and_do_each_once(
     assert await database.pool.fetchval("SELECT count(*) FROM check_jobs WHERE claim_number <> 1") == 0
     assert Counter(data["check_id"] for _, data in await results(cluster)) == dict.fromkeys(checks, 1)
     assert await database.pool.fetchval("SELECT count(*) FROM reports") == count
+
+
+@pytest.mark.usefixtures("database", "cluster")
+async def test_a_checker_whose_inspector_is_not_confined_does_not_start(
+    make_settings: Callable[..., CheckerSettings], image: Path
+) -> None:
+    begin = {"version": "1", "confinement": ["NOT only reading system calls (seccomp): no libseccomp"]}
+    program = f"say(begin={begin!r})\nsys.exit(1)"
+    command = inspector(image.parent.parent, program)
+    with pytest.raises(SettingsError, match="cannot be confined on this system: only reading system calls"):
+        await build(make_settings(inspector_command=command)).run()
+    async with running(build(make_settings(inspector_command=command, allow_unconfined=True))):
+        pass

@@ -12,6 +12,7 @@ from typing import Final
 from services.checker.handlers.check_file import check_file
 from shared.contracts.gate import POLICIES, GateVerdict, weigh
 from shared.contracts.report import Item, Report
+from tests.inspector.linux_roots import complete
 
 MIB: Final = 1 << 20
 ROOT_UUID: Final = "11111111-2222-4333-8444-555555555555"
@@ -39,10 +40,11 @@ class Root:
         shell = bytearray(64)
         shell[:6] = b"\x7fELF\x02\x01"
         shell[18:20] = struct.pack("<H", 62)
+        system = {path.strip("/"): file for path, file in complete().items() if path != "/bin/sh"}
         files: Mapping[str, bytes | None] = {
+            **{path: file.data for path, file in system.items() if file.link is None},
             "etc/os-release": OS_RELEASE.encode(),
             "etc/fstab": FSTAB.encode(),
-            f"boot/vmlinuz-{KERNEL}": b"kernel",
             "usr/bin/sh": bytes(shell),
             **self.files,
         }
@@ -50,7 +52,9 @@ class Root:
             if content is not None:
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (folder / path).write_bytes(content)
-        for path, target in {"bin": "usr/bin", **self.links}.items():
+                (folder / path).chmod(system[path].permissions if path in system else 0o644)
+        links = {path: file.link for path, file in system.items() if file.link is not None}
+        for path, target in {"bin": "usr/bin", **links, **self.links}.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).symlink_to(target)
 

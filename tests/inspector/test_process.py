@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from services.checker.adapters.inspector_process import PROGRAM, Inspection, InspectorLimits, inspect_image
+from services.checker.handlers.check_file import check_file
 from shared.contracts.gate import DECLARED_ITEMS, POLICIES, RULES_VERSION, weigh
 
 LIMITS = InspectorLimits(wall_clock_s=10, output_bytes_max=200_000)
@@ -162,3 +163,22 @@ while True: pass
 """
     inspection = await inspect(program, good_root, tmp_path)
     assert inspection.error == f"the inspector was killed by signal {signal.SIGXCPU:d} before it had finished"
+
+
+async def test_a_digest_that_takes_too_long_ends_with_the_check(tmp_path: Path) -> None:
+    path = tmp_path / "sparse.raw"
+    path.touch()
+    os.truncate(path, 4 << 40)
+    descriptor = os.open(path, os.O_RDONLY)
+    told: list[str] = []
+    began = time.monotonic()
+    try:
+        report = await check_file(
+            descriptor, limits=InspectorLimits(wall_clock_s=3), on_progress=lambda phase, _done, _total: told.append(phase)
+        )
+    finally:
+        os.close(descriptor)
+    assert time.monotonic() - began < 20
+    assert (report.complete, report.error) == (False, f"{4 << 40} bytes were not read for their digest within 3 s")
+    assert (report.image.digest, report.image.size_bytes) == (None, 4 << 40)
+    assert "digest" in told

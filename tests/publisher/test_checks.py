@@ -39,6 +39,17 @@ async def test_what_cannot_be_told_never_publishes(vendor: World, different: dic
     assert refused.state["publication"]["state"] == "check_failed"
 
 
+async def test_an_image_that_was_not_opened_is_refused_with_the_checkers_reason(vendor: World) -> None:
+    job = await vendor.check_begun()
+    nothing = {"content_version": None, "report_id": None, "report_sha256": None, "image_digest": None, "items": ()}
+    reason = "file:///elsewhere/disk.raw: not beneath the configured image roots"
+    (refused,) = await vendor.check_done(job, **nothing, complete=False, error=reason)
+    (problem,) = refused.change["problems"]
+    assert (problem["code"], problem["value"]) == ("ImageCheck.Undetermined", reason)
+    assert "location" in problem["advice"]
+    assert "see the report" not in problem["advice"]
+
+
 async def test_results_of_other_checks_mean_nothing(vendor: World) -> None:
     job = await vendor.check_begun()
     assert await vendor.check_done(job, check_id="another") == []

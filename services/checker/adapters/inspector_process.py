@@ -118,8 +118,7 @@ async def inspect_image(
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        code = await process.wait()
-        said = await complaints
+        code, said = await _end(process, complaints)
     if inspection.error == _UNFINISHED:
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         inspection.error = f"the inspector {how} before it had finished{': ' if said else ''}{said}"[:1000]
@@ -132,6 +131,23 @@ async def inspect_image(
 
 
 _UNFINISHED: Final = "unfinished"
+_PIPES_CLOSE_S: Final = 2.0
+
+
+async def _end(process: asyncio.subprocess.Process, complaints: "asyncio.Task[str]") -> tuple[int, str]:
+    """Return the killed process's exit code and its last complaint.
+
+    A child of its that got away may hold the pipes open for as long as it likes; nobody waits for that.
+    """
+    waiting = asyncio.create_task(process.wait())
+    await asyncio.wait([waiting, complaints], timeout=_PIPES_CLOSE_S)
+    said = complaints.result() if complaints.done() else ""
+    if not (waiting.done() and complaints.done()):
+        complaints.cancel()
+        # There is no public way to let go of the pipes of a process that has ended.
+        process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
+        await asyncio.gather(complaints, return_exceptions=True)
+    return await waiting, said
 
 
 async def _listen(
@@ -179,11 +195,19 @@ def _take(line: bytes, inspection: Inspection, on_progress: OnProgress) -> bool:
     elif kind == "progress":
         _take_progress(body, on_progress)
     elif kind == "begin":
-        inspection.confinement = tuple(str(held)[:64] for held in list(body.get("confinement", ()))[:16])
+        _take_begin(body, inspection)
     else:
         message = f"a line of kind {kind!r:.40}"
         raise _Lie(message)
     return False
+
+
+def _take_begin(body: dict[str, Any], inspection: Inspection) -> None:
+    held = body.get("confinement")
+    if not isinstance(held, list) or not all(isinstance(one, str) and one and one.isprintable() for one in held):
+        message = "a confinement that is no list of words"
+        raise _Lie(message)
+    inspection.confinement = tuple(one[:64] for one in held[:16])
 
 
 def _take_item(body: dict[str, Any], inspection: Inspection) -> None:
@@ -207,7 +231,7 @@ def _again(body: dict[str, Any]) -> bytes:
 
 def _take_image(body: dict[str, Any], inspection: Inspection) -> None:
     kind, virtual = body.get("format"), body.get("virtual_size_bytes")
-    if kind not in _FORMATS or not isinstance(virtual, int) or not 0 <= virtual < 2**64:
+    if not isinstance(kind, str) or kind not in _FORMATS or type(virtual) is not int or not 0 <= virtual < 2**64:
         message = "an impossible format or size"
         raise _Lie(message)
     # A header may claim any size; the report's field holds what a disk can have.

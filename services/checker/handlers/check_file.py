@@ -6,21 +6,24 @@ import threading
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 from uuid_utils import uuid7
 
-from services.checker.adapters.digest import digest_of
+from services.checker.adapters.digest import Hashed, digest_of
 from services.checker.adapters.inspector_process import InspectorLimits, OnProgress, inspect_image
 from shared.contracts.content_version import content_version_of
 from shared.contracts.gate import RULES_VERSION
 from shared.contracts.report import ImageFile, Report
 
-CHANGED = "the image's content changed while it was being checked"
+_TELL_EVERY_S: Final = 0.2
+CHANGED: Final = "the image's content changed while it was being checked"
 
 
 async def check_file(
     descriptor: int,
     *,
+    content_version: str | None = None,
     stated_format: str | None = None,
     limits: InspectorLimits | None = None,
     on_progress: OnProgress = lambda _phase, _done, _total: None,
@@ -30,35 +33,36 @@ async def check_file(
     """Check the file open, read-only, at `descriptor`, which stays the caller's.
 
     The report has no policy and no outcome: it says what was found, and in `error` why it is not complete, if so. A file whose
-    content version is another one afterwards gives an incomplete report. Raises `OSError` if the file cannot be read at all.
+    content version is another one afterwards than `content_version` (by default: than at the start) gives an incomplete report,
+    and so does one whose digest is not worked out within the wall clock of `limits`, by then without it. Raises `OSError` if the
+    file cannot be read at all.
     """
+    limits = limits or InspectorLimits()
     started_at, began = datetime.now(UTC), time.monotonic()
-    before = content_version_of(os.fstat(descriptor))
+    facts = os.fstat(descriptor)
+    before, size_bytes = content_version or content_version_of(facts), facts.st_size
     cancelled = threading.Event()
     timings: dict[str, float] = {}
 
-    async def digest() -> tuple[str, int]:
-        found = await asyncio.to_thread(digest_of, descriptor, cancelled)
-        timings["digest"] = round(time.monotonic() - began, 3)
-        return found
-
-    digesting = asyncio.create_task(digest())
+    digesting = asyncio.create_task(asyncio.to_thread(digest_of, descriptor, cancelled, hashed := Hashed()))
+    digesting.add_done_callback(lambda _: timings.update(digest=round(time.monotonic() - began, 3)))
     try:
         inspection = await inspect_image(
             descriptor,
             stated_format=stated_format,
-            limits=limits or InspectorLimits(),
+            limits=limits,
             on_progress=on_progress,
             command=command,
         )
         timings["inspection"] = round(time.monotonic() - began, 3)
-        image_digest, size_bytes = await digesting
+        image_digest = await _until(began + limits.wall_clock_s, digesting, hashed, size_bytes, on_progress)
     finally:
         cancelled.set()
         # The thread reads the descriptor, which the caller closes: it must have ended.
-        await asyncio.wait([digesting])
+        await asyncio.gather(digesting, return_exceptions=True)
     changed = content_version_of(os.fstat(descriptor)) != before
-    error = CHANGED if changed else inspection.error
+    unfinished = None if image_digest else f"{size_bytes} bytes were not read for their digest within {limits.wall_clock_s:.0f} s"
+    error = CHANGED if changed else inspection.error or unfinished
     return Report(
         report_id=str(uuid7()),
         image=ImageFile(
@@ -78,3 +82,13 @@ async def check_file(
         confinement=inspection.confinement,
         timings_s=timings,
     )
+
+
+async def _until(
+    deadline: float, digesting: "asyncio.Task[str]", hashed: Hashed, size_bytes: int, on_progress: OnProgress
+) -> str | None:
+    """Return the digest, or None if it is not there by `deadline` of the monotonic clock, telling how far it is."""
+    while not digesting.done() and (left_s := deadline - time.monotonic()) > 0:
+        on_progress("digest", min(hashed.size_bytes, size_bytes), size_bytes)
+        await asyncio.wait([digesting], timeout=min(left_s, _TELL_EVERY_S))
+    return digesting.result() if digesting.done() else None

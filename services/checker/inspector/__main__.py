@@ -7,14 +7,17 @@ exit code is 0 whatever it found. A program of its own: the services import noth
 """
 
 import argparse
+import codecs
 import json
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from confinement import confine
+from parsers import keep_at_hand
 
 VERSION = "1"
 _TELL_EVERY_S = 0.2
@@ -37,6 +40,19 @@ class Line:
         if now - self._told_at >= _TELL_EVERY_S or done == total:
             self._told_at = now
             self.say("progress", {"phase": phase, "done": done, "total": total})
+
+
+_NEEDED = ("facts", "family", "items")
+_ENCODINGS = ("ascii", "unicode_escape", "utf-16-le")
+
+
+def import_all() -> None:
+    """Import what an inspection may need: once confined, no file can be opened, a module's neither."""
+    for name in _NEEDED:
+        import_module(name)
+    for name in _ENCODINGS:
+        codecs.lookup(name)
+    keep_at_hand()
 
 
 def inspect(descriptor: int, stated_format: str | None, line: Line) -> None:
@@ -65,11 +81,7 @@ def main() -> None:
     parser.add_argument("--memory-bytes", type=int, default=1 << 30, help="address space it may use")
     parser.add_argument("--cpu-s", type=int, default=120, help="seconds of CPU it may use")
     arguments = parser.parse_args()
-    # Before confinement: what is imported later would count against its limits all the same, but must still be openable.
-    import items  # noqa: F401
-    from parsers import keep_at_hand
-
-    keep_at_hand()
+    import_all()
     held = confine(memory_bytes=arguments.memory_bytes, cpu_s=arguments.cpu_s)
     line = Line()
     line.say("begin", {"version": VERSION, "confinement": held})

@@ -20,6 +20,10 @@ POLICY: Final[Policy] = POLICIES["gate"]
 _EVIDENCE_BYTES_MAX: Final = 8 * 1024
 _TAG_CHARACTERS_MAX: Final = 128
 _ENCRYPTION: Final = "SECURITY.Encryption"
+_NOT_OPENED: Final = (
+    "there is no report, because the image was not read to its end: if the reason names the location, state the image's fact "
+    "anew with one that the operator's image roots hold; else publish again, and ask the operator if that gives the same"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class Verdict:
 
 def verdict_of(result: CheckCompleted, publication: Publication, *, now: datetime, policy: Policy = POLICY) -> Verdict:
     """Weigh what the check of `publication` found."""
+    if result.content_version is None and result.error is not None:
+        return Verdict((undetermined(result.error, advice=_NOT_OPENED),))
     if result.content_version != publication.content_version:
         return Verdict((undetermined("what was checked is not the content that was to be published"),))
     weighed = weigh(result.items, policy, rules_version=result.rules_version, complete=result.complete, error=result.error)
@@ -64,9 +70,17 @@ def _check_of(result: CheckCompleted, outcome: CheckOutcome, policy: Policy, now
     )
 
 
-def undetermined(reason: str) -> Problem:
-    """Return the problem of a check that told nothing, for `reason`."""
-    return problem(Code.CHECK_UNDETERMINED, field="check", value=reason)
+def undetermined(reason: str, *, advice: str | None = None) -> Problem:
+    """Return the problem of a check that told nothing, for `reason`; `advice` where the usual one does not help."""
+    return problem(Code.CHECK_UNDETERMINED, field="check", value=reason, advice=advice)
+
+
+def unclear(topic: str) -> Problem:
+    """Return the problem of an image or account whose newest fact, on `topic`, could not be read."""
+    advice = (
+        "state the fact anew, in the form of the contracts; the operator finds the record that could not be read as a dead letter"
+    )
+    return undetermined(f"the newest record of {topic} could not be read", advice=advice)
 
 
 def tags_of(attributes: Attributes) -> dict[str, str]:

@@ -11,7 +11,7 @@ from services.publisher.domain.model import Image, Publication
 from services.publisher.domain.problems import problem
 from services.publisher.domain.proposal import Proposal, judge_again
 from services.publisher.domain.states import moved
-from services.publisher.domain.verdict import POLICY, Verdict, undetermined, verdict_of
+from services.publisher.domain.verdict import POLICY, Verdict, unclear, undetermined, verdict_of
 from services.publisher.domain.views import image_state
 from services.publisher.handlers.answers import PLATFORM, asked_for, say_of_image
 from services.publisher.handlers.checks import CHECK_TIMER, CheckLimits, deadline_of, end_check, send_job_again, watch
@@ -74,7 +74,7 @@ async def check_completed(tx: Transaction, event: Event[CheckCompleted]) -> None
     if (image.location, image.content_version) != (publication.location, publication.content_version):
         problems.append(undetermined("the image's content changed while it was being checked"))
     if topic := await unclear_topic(tx, image_id=image.image_id, account_id=image.owner_account_id):
-        problems.append(undetermined(f"the newest record of {topic} could not be read"))
+        problems.append(unclear(topic))
     if problems:
         checked = replace(image, check=verdict.check)
         await save_image(tx, await end_check(tx, checked, "check_failed", problems, actor=PLATFORM, cancel=False))

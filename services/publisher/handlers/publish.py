@@ -13,7 +13,7 @@ from services.publisher.domain.model import Account, Image, Publication
 from services.publisher.domain.problems import PROBLEMS_MAX, codes_of
 from services.publisher.domain.proposal import Proposal, judge_proposal, proposal_of
 from services.publisher.domain.states import REASON_CHARACTERS_MAX
-from services.publisher.domain.verdict import POLICY, undetermined
+from services.publisher.domain.verdict import POLICY, unclear
 from services.publisher.domain.views import image_state
 from services.publisher.handlers.admission import enter, see_as_owner
 from services.publisher.handlers.answers import Asked, refuse, say_of_image
@@ -47,7 +47,7 @@ class Publish:
         proposal = proposal_of(event.data, image)
         problems = judge_proposal(image, account, proposal)
         if topic := await unclear_topic(tx, image_id=image.image_id, account_id=image.owner_account_id):
-            problems.append(undetermined(f"the newest record of {topic} could not be read"))
+            problems.append(unclear(topic))
         warnings = warnings_of(proposal, created_at=image.created_at)
         attempt = self._attempt(tx, event, image, proposal)
         if problems:
