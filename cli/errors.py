@@ -13,6 +13,8 @@ class ExitCode(IntEnum):
     USAGE = 2
     NO_ANSWER = 4
     REFUSED = 5
+    INTERRUPTED = 130
+    """Ctrl-C, as shells count it: 128 + SIGINT."""
 
 
 class CommandError(Exception):

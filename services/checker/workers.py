@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import platform
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -211,6 +212,8 @@ class Workers:
                 descriptor,
                 content_version=request.content_version,
                 stated_format=request.format,
+                name=request.name,
+                claims=request.claims,
                 limits=InspectorLimits(
                     wall_clock_s=self._settings.check_timeout_s,
                     cpu_s=max(1, int(self._settings.check_timeout_s)),
@@ -223,8 +226,8 @@ class Workers:
             os.close(descriptor)
         if report.complete and not is_confined(report.confinement) and not self._settings.allow_unconfined:
             error = f"the inspector was not confined: {why_not(report.confinement)}"
-            return report.model_copy(update={"complete": False, "error": error})
-        return report
+            report = report.model_copy(update={"complete": False, "error": error})
+        return report.model_copy(update={"worker": f"{platform.node()[:48]}:{os.getpid()}"})
 
     async def _measure(self, service: Service) -> None:
         while True:

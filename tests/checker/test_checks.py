@@ -12,8 +12,8 @@ import pytest
 import services.checker.workers
 from services.checker.handlers.check_file import CHANGED
 from shared.contracts.content_version import content_version_of
-from shared.contracts.gate import DECLARED_ITEMS, RULES_VERSION
 from shared.contracts.report import Report
+from shared.contracts.rules import RULES_VERSION, declared_items
 from tests.checker.desk import Desk, job
 from tests.checker.inspectors import Halt, inspector
 from tests.inspector.disks import KERNEL, Root, ext4
@@ -32,7 +32,7 @@ async def kept_report(desk: Desk, report_id: str) -> bytes:
 async def test_a_good_image(desk: Desk, image: Path) -> None:
     told = (await desk.check(job(image=image, format="qcow2"))).data
     assert (told["complete"], told.get("error"), told["publication_id"]) == (True, None, "pub-1")
-    assert {item["name"]: item["level"] for item in told["items"]} == dict.fromkeys(DECLARED_ITEMS[RULES_VERSION], "ok")
+    assert {item["name"]: item["level"] for item in told["items"]} == dict.fromkeys(declared_items(RULES_VERSION, "linux"), "ok")
     assert told["attributes"] == {
         "platform": "Debian",
         "os_version": "Debian 12",
@@ -148,7 +148,9 @@ async def test_a_report_that_no_digest_binds_to_the_image_is_none(
     image = images / "endless.raw"
     image.touch()
     os.truncate(image, 4 << 40)
-    program = f"for name in {list(DECLARED_ITEMS[RULES_VERSION])}: say(item={{'name': name, 'level': 'ok', 'value': 'x'}})"
+    program = (
+        f"for name in {list(declared_items(RULES_VERSION, 'linux'))}: say(item={{'name': name, 'level': 'ok', 'value': 'x'}})"
+    )
     desk = make_desk(inspector_command=inspector(tmp_path, f"{program}\nsay(end={{}})\nsys.exit()"), check_timeout_s=3)
     told = await desk.check(job(image=image))
     assert told.error == f"{4 << 40} bytes were not read for their digest within 3 s"

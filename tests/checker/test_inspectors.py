@@ -17,12 +17,12 @@ from services.checker.adapters.digest import Cancelled, Hashed
 from services.checker.adapters.inspector_process import Inspection, InspectorLimits, inspect_image
 from services.checker.handlers.check_file import check_file
 from shared.contracts.checks import CheckCancelled
-from shared.contracts.gate import DECLARED_ITEMS, RULES_VERSION
 from shared.contracts.report import Report
+from shared.contracts.rules import RULES_VERSION, declared_items
 from tests.checker.desk import Desk, job
 from tests.checker.inspectors import Halt, alive, inspector
 
-ITEMS = list(DECLARED_ITEMS[RULES_VERSION])
+ITEMS = list(declared_items(RULES_VERSION, "linux"))
 NO_SENSE = "the inspector's output makes no sense: "
 CASES = {
     "lies": ("print('all is well')\nsys.exit()", NO_SENSE),

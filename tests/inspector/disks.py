@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from services.checker.handlers.check_file import check_file
-from shared.contracts.gate import POLICIES, GateVerdict, weigh
+from shared.contracts.gate import GateVerdict, weigh
 from shared.contracts.report import Item, Report
+from shared.policy import shipped_policy
 from tests.inspector.linux_roots import complete
 
 MIB: Final = 1 << 20
@@ -45,6 +46,8 @@ class Root:
             **{path: file.data for path, file in system.items() if file.link is None},
             "etc/os-release": OS_RELEASE.encode(),
             "etc/fstab": FSTAB.encode(),
+            "etc/passwd": b"root:x:0:0:root:/root:/bin/sh\n",
+            "etc/shadow": b"root:*:20000::::::\n",
             "usr/bin/sh": bytes(shell),
             **self.files,
         }
@@ -111,7 +114,16 @@ async def report_of(path: Path, stated_format: str | None = None) -> Report:
 
 def verdict(report: Report) -> GateVerdict:
     """Weigh a report as the gate does."""
-    return weigh(report.items, POLICIES["gate"], rules_version=report.rules_version, complete=report.complete, error=report.error)
+    return weigh(
+        report.items,
+        shipped_policy("gate").region().gate,
+        rules_version=report.rules_version,
+        platform=report.attributes.platform,
+        databases=report.databases,
+        now=report.finished_at,
+        complete=report.complete,
+        error=report.error,
+    )
 
 
 def item(report: Report, name: str) -> Item:

@@ -123,7 +123,9 @@ async def test_unknown_and_a_strangers_instance_are_answered_alike_at_once(desk:
     more = {"image_id": "img-1"} if what == "replace-os" else {}
     theirs, unknown = await desk.ask(what, "i-1", **more), await desk.ask(what, "i-9", **more)
     assert theirs.what == unknown.what == "instance.refused InvalidInstanceId.NotFound"
-    assert theirs.change == unknown.change
+    # Alike but for what the request itself says.
+    assert str(theirs.change).replace("i-1", "i-9") == str(unknown.change)
+    assert (theirs.change["message"], theirs.change["problems"][0]["value"]) == ("refused: 1 problem with i-1", "i-1")
     assert unknown.state is None
     assert await desk.parked() == []
     (row,) = await desk.instances()

@@ -16,6 +16,7 @@ from shared.contracts.instance_events import (
     SystemDisk,
 )
 from shared.contracts.registry import REGISTRY, event_type_of
+from shared.contracts.requests import Actor
 from shared.database.transaction import Transaction
 
 
@@ -117,14 +118,21 @@ async def _emit(tx: Transaction, event: Event[InstanceRequest], answer: Instance
 
 def _refusal(event: Event[InstanceRequest], refused: Refused) -> InstanceChange:
     problems = tuple(
-        Problem(code=reason.code.value, advice=reason.advice, field=reason.field, value=reason.value)
+        Problem(code=reason.code.value, advice=reason.advice, field=reason.field, value=reason.value or _met(event, reason.field))
         for reason in refused.reasons
     )
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     way_out = WAY_OUT if UNPUBLISHED in refused.reasons or IMAGE_DELETED in refused.reasons else None
-    change = _change(event, refused.image, message=f"refused: {', '.join(problem.code for problem in problems)}")
+    change = _change(event, refused.image, message=f"refused: {count} with {event.subject}")
     # Asking again helps only if every single problem may pass by itself.
     retryable = all(reason.retryable for reason in refused.reasons)
     return change.model_copy(update={"problems": problems, "retryable": retryable, "way_out": way_out})
+
+
+def _met(event: Event[InstanceRequest], field: str | None) -> str | None:
+    """Return what the request says in `field`, which a rule met; None if it says nothing there."""
+    said = None if field is None else getattr(event.data, field, None)
+    return f"{said.kind} {said.id}" if isinstance(said, Actor) else None if said is None else str(said)
 
 
 def _change(
