@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from cli.client import Answer, Progress
 
 _NOTES_SHOWN_MAX = 20
+_NOT_THEIRS = frozenset({"Image.NotOwner", "InvalidInstanceId.Duplicate"})
+"""Refusals whose event carries the state of something that is somebody else's: for readers of the topic, not for the asker."""
 _COULD_BE_BETTER = frozenset({"ImageName.NotRecommended", "ImageDescription.PlainLine"})
 
 
@@ -48,9 +50,9 @@ def ask(
 
 
 def answer_document(answer: Answer) -> dict[str, Any]:
-    """Return an answer as one JSON document."""
+    """Return an answer as one JSON document, without the state of what the asker may not see."""
     event = answer.event
-    return {
+    document = {
         "request_id": answer.request_id,
         "waited_s": round(answer.waited_s, 3),
         "type": event.type,
@@ -58,6 +60,10 @@ def answer_document(answer: Answer) -> dict[str, Any]:
         "sequence": event.sequence,
         **event.data.model_dump(mode="json", exclude_none=True),
     }
+    codes = {str(problem.get("code")) for problem in problems_of(document)}
+    if codes & _NOT_THEIRS or any(code.endswith(".NotFound") for code in codes):
+        document.pop("state", None)
+    return document
 
 
 def problems_of(document: dict[str, Any]) -> list[dict[str, Any]]:

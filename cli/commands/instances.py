@@ -150,6 +150,9 @@ def release(
     from shared.contracts.requests import ReleaseRequested
 
     data = _about(instance, account, region, client_token=client_token, dry_run=dry_run, reason=reason)
+    if reason is not None:
+        # Launcher takes this from a service alone: an account could free itself of a charge by it.
+        data["actor"] = {"kind": "service", "id": "compute"}
     ask(made(ReleaseRequested, data), key=instance, kafka=kafka, timeout_s=timeout, as_json=as_json)
 
 

@@ -94,7 +94,7 @@ def _get(where: Endpoints, service: str, kind: str, id_: str) -> dict[str, Any] 
 def _view(found: Found) -> RenderableType:
     from rich.console import Group
 
-    from cli.commands.check import _items
+    from cli.check_report import items_drawn
     from cli.output import plain
     from cli.tables import fields
     from shared.contracts.report import Report
@@ -109,7 +109,7 @@ def _view(found: Found) -> RenderableType:
     image, took_s = found.report["image"], (report.finished_at - report.started_at).total_seconds()
     size = f"{image.get('format') or 'unknown format'}, {image.get('size_bytes') or 0:,} bytes"
     parts += [
-        _items(report),
+        items_drawn(report),
         plain(f"{size}, {image.get('digest') or 'no digest'}", "dim"),
         plain(f"report {report.report_id}, rules {report.rules_version}, {took_s:.2f} s", "dim"),
     ]
