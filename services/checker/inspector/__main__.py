@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from claimed import Claimed, claimed
 from confinement import confine
+from parsers import keep_at_hand
 
 VERSION = "1"
 _TELL_EVERY_S = 0.2
@@ -42,7 +43,7 @@ class Line:
             self.say("progress", {"phase": phase, "done": done, "total": total})
 
 
-_NEEDED = ("dissect.extfs.extfs", "dissect.hypervisor.disk.qcow2", "facts", "family", "items")
+_NEEDED = ("facts", "family", "items")
 _ENCODINGS = ("ascii", "unicode_escape", "utf-16-le")
 
 
@@ -52,6 +53,7 @@ def import_all() -> None:
         import_module(name)
     for name in _ENCODINGS:
         codecs.lookup(name)
+    keep_at_hand()
 
 
 def inspect(descriptor: int, stated_format: str | None, said: Claimed, line: Line) -> None:

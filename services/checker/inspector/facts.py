@@ -5,13 +5,14 @@ A *probe* is a function of `Facts`. One that could not read what it needs gives 
 items that need it say `unsupported` with the reason, and the others are not harmed.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO, TypeVar, cast
 
 import volumes
 from claimed import Claimed
 from containers import Header, open_disk
+from filesystems.base import FileSystem
 from findings import Unreadable, attempt
 from tree import Tree
 from volumes.volume import Volume
@@ -71,18 +72,34 @@ def gather(descriptor: int, header: Header, tell: Tell) -> Facts:
 def _open(facts: Facts, descriptor: int) -> None:
     facts.disk = open_disk(descriptor, facts.header)
     facts.volumes = volumes.find(facts.disk, facts.header.virtual_size_bytes, facts.tell, facts.root_reasons)
+    best = (0, False)
     for volume in facts.volumes:
         if volume.files is None:
             continue
-        tree = Tree(volume.files)
-        signs = attempt(lambda tree=tree: any(tree.find(sign, follow=False) for sign in _SIGNS_OF_A_ROOT))  # type: ignore[misc]
-        if isinstance(signs, Unreadable):
-            facts.root_reasons.append(signs)
-        if signs and (facts.root is None or signs is True):
-            facts.root, facts.tree = volume, tree
-            if signs is True:
-                break
+        for rating, files, tree in _candidates(facts, volume.files):
+            if rating > best:
+                best, facts.root, facts.tree = rating, replace(volume, files=files), tree
     if facts.tree is not None:
         from linux.fstab import mount_all
 
         attempt(lambda: mount_all(facts))
+
+
+def _candidates(facts: Facts, files: FileSystem) -> Iterator[tuple[tuple[int, bool], FileSystem, Tree]]:
+    """Yield what of a file system may be the root, each with how many signs speak for it and whether its fstab says it is."""
+    roots = files.roots()
+    while True:
+        root = attempt(lambda: next(roots, None))
+        if isinstance(root, Unreadable):
+            facts.root_reasons.append(root)
+        if not isinstance(root, FileSystem):
+            return
+        tree = Tree(root)
+        signs = attempt(lambda tree=tree: sum(tree.find(sign, follow=False) is not None for sign in _SIGNS_OF_A_ROOT))  # type: ignore[misc]
+        if isinstance(signs, Unreadable):
+            facts.root_reasons.append(signs)
+        elif signs:
+            from linux.fstab import is_as_mounted
+
+            mounted = attempt(lambda tree=tree, root=root: is_as_mounted(tree, root))  # type: ignore[misc]
+            yield (signs, mounted is True), root, tree

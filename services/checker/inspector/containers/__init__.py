@@ -8,16 +8,16 @@ import os
 from dataclasses import replace
 from typing import BinaryIO
 
-from containers import qcow2, raw, unread
+from containers import iso, qcow2, raw, vdi, vhd, vhdx, vmdk
 from containers.header import HEAD_BYTES, Container, Header, Image, Trouble
 
-CONTAINERS: tuple[Container, ...] = (qcow2, *unread.FORMATS)
+CONTAINERS: tuple[Container, ...] = (qcow2, vmdk, vhdx, vhd, vdi, iso)
 """In the order in which they are looked for; what none of them claims is raw."""
 
 
 def look(descriptor: int, stated_format: str | None) -> Header:
     """Read the head of the open file, and what its tables say of places, and judge it."""
-    image = Image(descriptor, os.fstat(descriptor).st_size, os.pread(descriptor, HEAD_BYTES, 0))
+    image = _image(descriptor)
     header = _container_of(image).look(image)
     if stated_format is not None and stated_format != header.format:
         text = f"stated to be {stated_format}, found to be {header.format}; register the image with the format it has"
@@ -27,11 +27,14 @@ def look(descriptor: int, stated_format: str | None) -> Header:
 
 def open_disk(descriptor: int, header: Header) -> BinaryIO:
     """Return the virtual disk of the image that `header` was found on."""
-    file = os.fdopen(os.dup(descriptor), "rb")
     for container in (*CONTAINERS, raw):
         if header.format == container.FORMAT:
-            return container.open_disk(file)
+            return container.open_disk(_image(descriptor))
     raise ValueError(header.format)
+
+
+def _image(descriptor: int) -> Image:
+    return Image(descriptor, os.fstat(descriptor).st_size, os.pread(descriptor, HEAD_BYTES, 0))
 
 
 def _container_of(image: Image) -> Container:

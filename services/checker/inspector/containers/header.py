@@ -41,8 +41,10 @@ class Image:
     head: bytes
 
     def read(self, offset: int, length: int) -> bytes:
-        """Return up to `length` bytes at `offset`; fewer at the end of the file."""
-        return os.pread(self.descriptor, length, offset)
+        """Return up to `length` bytes at `offset`; fewer at the end of the file, none beyond it."""
+        if not 0 <= offset < self.size:
+            return b""
+        return os.pread(self.descriptor, min(length, self.size - offset), offset)
 
 
 class Container(Protocol):
@@ -50,10 +52,10 @@ class Container(Protocol):
 
     `FORMAT` is the format's name; `is_it` tells by its magic whether the image has it; `look` judges header and tables, bounded,
     without any parser, and never raises for what it meets; `open_disk` returns the virtual disk of an image without troubles that
-    keep it from being read.
+    keep it from being read, as a file object.
     """
 
     FORMAT: str
     is_it: Callable[[Image], bool]
     look: Callable[[Image], Header]
-    open_disk: Callable[[BinaryIO], BinaryIO]
+    open_disk: Callable[[Image], BinaryIO]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Raw: the file is the disk."""
 
+import os
 from typing import BinaryIO
 
 from containers.header import SECTOR, Header, Image, Trouble
@@ -20,6 +21,6 @@ def look(image: Image) -> Header:
     return Header(FORMAT, image.size, image.size, troubles if partial else ())
 
 
-def open_disk(file: BinaryIO) -> BinaryIO:
+def open_disk(image: Image) -> BinaryIO:
     """Return the file itself."""
-    return file
+    return os.fdopen(os.dup(image.descriptor), "rb")

@@ -4,12 +4,26 @@
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, BinaryIO, ClassVar, TypeVar, cast
+
+from part import QUESTION_BYTES_MAX, Part
 
 LINK_BYTES_MAX = 4096
 DIRECTORY_BYTES_MAX = 64 * 2**20
 
 Node = Any
+T = TypeVar("T")
+
+
+def step_by_step(part: Part, items: Iterator[T], bytes_max: int = QUESTION_BYTES_MAX) -> Iterator[T]:
+    """Yield `items`, each step of their parser a question of its own (`Part.one_question`)."""
+    end = object()
+    while True:
+        with part.one_question(bytes_max):
+            item = next(items, end)
+        if item is end:
+            return
+        yield cast("T", item)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +85,7 @@ class FileSystem(ABC):
     def subvolume(self, options: str) -> "FileSystem":  # noqa: ARG002 - only btrfs has them
         """Return what mounting with fstab's `options` shows; itself but for btrfs."""
         return self
+
+    def roots(self) -> "Iterator[FileSystem]":
+        """Yield what may be the system's root: itself, and for btrfs its subvolumes."""
+        yield self

@@ -7,13 +7,16 @@ import uuid
 from collections.abc import Iterator
 from typing import BinaryIO, ClassVar
 
-from filesystems.base import DIRECTORY_BYTES_MAX, LINK_BYTES_MAX, FileSystem, Node, Stat
+from filesystems.base import DIRECTORY_BYTES_MAX, LINK_BYTES_MAX, FileSystem, Node, Stat, step_by_step
 from findings import Unreadable
 from part import Part
 
 SUPERBLOCK_AT = 1024
 _INCOMPAT_JOURNAL_DEVICE = 0x8
 _INCOMPAT_ENCRYPT = 0x10000
+_EXTENTS_FLAG = 0x80000
+_MAPPED_BYTES_MAX = 4 * 2**30
+"""Of a file without extents the parser lists every block: beyond this that takes too much memory."""
 
 
 def is_it(part: Part) -> bool:
@@ -38,6 +41,7 @@ class ExtFileSystem(FileSystem):
         self.label = block[120:136].split(b"\0")[0].decode(errors="backslashreplace")
         from dissect.extfs.extfs import ExtFS
 
+        self._part = part
         part.seek(0)
         self._fs = ExtFS(part)
 
@@ -50,7 +54,8 @@ class ExtFileSystem(FileSystem):
         """Yield the directory's entries."""
         if node.size > DIRECTORY_BYTES_MAX:
             raise Unreadable("DirectoryTooLarge", f"a directory of more than {DIRECTORY_BYTES_MAX} bytes")
-        for child in node.iterdir():
+        self._judge_blocks(node)
+        for child in step_by_step(self._part, node.iterdir()):
             if child.filename not in {".", ".."}:
                 yield child.filename, child
 
@@ -64,11 +69,17 @@ class ExtFileSystem(FileSystem):
 
     def open(self, node: Node) -> BinaryIO:
         """Return the file's content."""
-        return node.open()  # type: ignore[no-any-return]
+        self._judge_blocks(node)
+        with self._part.one_question():
+            return node.open()  # type: ignore[no-any-return]
+
+    def _judge_blocks(self, node: Node) -> None:
+        if not node.inode.i_flags & _EXTENTS_FLAG and node.size > _MAPPED_BYTES_MAX:
+            raise Unreadable("FileTooLarge", f"a file without extents of more than {_MAPPED_BYTES_MAX} bytes")
 
     def link_target(self, node: Node) -> str:
         """Return where the link points."""
-        target: bytes = node.open().read(min(node.size, LINK_BYTES_MAX))
+        target: bytes = self.open(node).read(min(node.size, LINK_BYTES_MAX))
         return target.decode(errors="surrogateescape")
 
     def identity(self, node: Node) -> int:

@@ -2,8 +2,8 @@
 """Whether everything that fstab mounts at start is there. Source: fstab(5)."""
 
 from facts import Facts
-from findings import Evidence, Item, Unreadable
-from linux.fstab import LINES_MAX, Fstab, fstab, named, volume_of
+from findings import Evidence, Item, Unreadable, attempt
+from linux.fstab import LINES_MAX, Entry, Fstab, device_of, fstab, mapper_of, named, volume_of
 from volumes.volume import Volume
 
 NAME = "GUESTOS.Fstab"
@@ -49,9 +49,18 @@ def _missing(found: Fstab, volumes: list[Volume]) -> tuple[list[tuple[Evidence, 
         there = _is_there(entry.device, volumes)
         if there is None:
             unjudged.append(found.file.evidence(entry.line))
-        elif not there and "noauto" not in entry.options:
+        elif not (there and _has_subvolume(entry, volumes)) and "noauto" not in entry.options:
             missing.append((found.file.evidence(entry.line), "nofail" in entry.options))
     return missing, tuple(unjudged)
+
+
+def _has_subvolume(entry: Entry, volumes: list[Volume]) -> bool:
+    """Whether the subvolume of a btrfs that the options name is there."""
+    volume = device_of(entry.device, volumes)
+    files = None if volume is None else volume.files
+    if files is None or files.kind != "btrfs":
+        return True
+    return not isinstance(attempt(lambda: files.subvolume(",".join(entry.options)).root), Unreadable)
 
 
 def _is_there(spec: str, volumes: list[Volume]) -> bool | None:
@@ -61,8 +70,9 @@ def _is_there(spec: str, volumes: list[Volume]) -> bool | None:
         return volume_of(*tag, volumes) is not None
     if not spec.startswith("/dev/"):
         return True  # tmpfs, proc, network file systems, swap files: no device of this disk
-    if spec.startswith("/dev/mapper/"):
-        return any(volume.partition.mapper == spec.removeprefix("/dev/mapper/") for volume in volumes)
+    mapper = mapper_of(spec)
+    if mapper is not None:
+        return any(volume.partition.mapper == mapper for volume in volumes)
     if spec.startswith(("/dev/md", "/dev/disk/")):
         return False
     digits = spec[len(spec.rstrip("0123456789")) :]

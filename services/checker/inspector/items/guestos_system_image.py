@@ -10,12 +10,13 @@ FAMILIES = frozenset({"linux", "windows"})
 
 def judge(facts: Facts) -> Item:
     """Find no system disk in an empty file, a text, an installation medium or mere data."""
-    advice = "register the disk of an installed system, as raw or qcow2"
-    if facts.header.format == "iso":
+    advice = "register the disk of an installed system"
+    if facts.header.format == "iso" or (any(volume.kind == "iso9660" for volume in facts.volumes) and facts.root is None):
         return Item(NAME, "failed", "SystemImage.InstallationMedium", "iso", advice=advice)
     if facts.root is not None:
-        return Item(NAME, "ok", value=f"partition {facts.root.partition.number}")
-    if any(volume.kind == "luks" for volume in facts.volumes) or facts.header.encrypted:
+        place = facts.root.partition
+        return Item(NAME, "ok", value=f"partition {place.number}" if place.mapper is None else f"/dev/mapper/{place.mapper}")
+    if any(volume.kind in {"luks", "bitlocker"} for volume in facts.volumes) or facts.header.encrypted:
         return Item(NAME, "unsupported", "SystemImage.Encrypted", advice="the disk is encrypted and was not looked into")
     reason = facts.unreadable or (facts.root_reasons[0] if facts.root_reasons else None)
     if reason is not None:

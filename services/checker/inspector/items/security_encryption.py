@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Whether the image is encrypted: the container, or a partition with LUKS."""
+"""Whether the image is encrypted: the container, or a partition or logical volume with LUKS or BitLocker."""
 
 from facts import Facts
 from findings import Evidence, Item
+from volumes.volume import Partition
 
 NAME = "SECURITY.Encryption"
 FAMILIES = frozenset({"linux", "windows"})
@@ -17,13 +18,23 @@ def judge(facts: Facts) -> Item:
             "failed",
             "Encryption.Container",
             facts.header.format,
-            (Evidence(text="the qcow2 header names a cipher"),),
+            (Evidence(text="the header of the container names a cipher"),),
             advice,
         )
     luks = [volume.partition for volume in facts.volumes if volume.kind == "luks"]
     if luks:
-        evidence = tuple(Evidence(text=f"LUKS header at byte {one.offset_bytes} (partition {one.number})") for one in luks)
+        evidence = tuple(Evidence(text=f"LUKS header {_place(one)}") for one in luks)
         return Item(NAME, "failed", "Encryption.Luks", "LUKS", evidence, advice)
+    bitlocker = [volume.partition for volume in facts.volumes if volume.kind == "bitlocker"]
+    if bitlocker:
+        evidence = tuple(Evidence(text=f"BitLocker {_place(one)}") for one in bitlocker)
+        return Item(NAME, "failed", "Encryption.BitLocker", "BitLocker", evidence, advice)
     if facts.unreadable is not None:
         return Item(NAME, "unsupported", "Encryption.NotLookedFor", advice=f"the disk could not be read: {facts.unreadable}")
     return Item(NAME, "ok", value="none")
+
+
+def _place(partition: Partition) -> str:
+    if partition.mapper is not None:
+        return f"in the logical volume {partition.mapper}"
+    return f"at byte {partition.offset_bytes} (partition {partition.number})"

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""dissect.btrfs with bounds: trees that lead nowhere new, nodes that make no sense, extents that inflate to more than they may.
+
+Importing this imports the parser, and puts the bounded tree and decoder in place of its own.
+"""
+
+import io
+import struct
+import zlib
+from typing import BinaryIO
+
+from backports.zstd import DecompressionParameter, ZstdDecompressor
+from dissect.btrfs import btrfs, stream, tree
+from dissect.btrfs.c_btrfs import c_btrfs
+from dissect.util.compression import lzo
+
+from filesystems.base import Node
+from findings import Unreadable
+
+LEVEL_MAX = 7
+_HEADER_BYTES, _POINTER_BYTES, _ITEM_BYTES = 101, 33, 25
+_UNPACKED_BYTES_MAX = 128 * 1024
+"""What the file system itself never exceeds: BTRFS_MAX_UNCOMPRESSED."""
+_PACKED_BYTES_MAX = 256 * 1024
+_ZSTD_WINDOW_LOG_MAX = 17
+
+
+class BoundedCursor(tree.Cursor):  # type: ignore[misc]
+    """A cursor that goes down by one level at each step, and along by ascending keys: it comes to an end."""
+
+    def push(self, address: int, initial_index: int = 0) -> None:
+        """Go down to the node at `address`, which must be what its parent says."""
+        parent = self._header
+        super().push(address, initial_index)
+        node, nodesize = self._header, self.btree.btrfs.node_size
+        capacity = (nodesize - _HEADER_BYTES) // (_POINTER_BYTES if node.level else _ITEM_BYTES)
+        if not 1 <= node.nritems <= capacity or node.level > LEVEL_MAX or node.bytenr != address:
+            raise Unreadable("Malformed", "a node of a btrfs tree makes no sense")
+        if parent is not None and node.level != parent.level - 1:
+            raise Unreadable("Malformed", "a btrfs tree leads back to itself")
+
+    def next(self) -> None:
+        """Go to the next item, whose key must be greater."""
+        before = _key(self.item().key)
+        super().next()
+        if _key(self.item().key) <= before:
+            raise Unreadable("Malformed", "the keys of a btrfs tree do not ascend")
+
+
+class BoundedTree(tree.BTree):  # type: ignore[misc]
+    """A tree with bounded cursors."""
+
+    def cursor(self) -> BoundedCursor:
+        """Return a new cursor."""
+        return BoundedCursor(self)
+
+
+class BoundedBtrfs(btrfs.Btrfs):  # type: ignore[misc]
+    """A file system of one device."""
+
+    def open_file(self, node: Node) -> BinaryIO:
+        """Return the content of a regular file or symbolic link, after a look at its extents."""
+        content: BinaryIO = node.open()
+        for extent in getattr(content, "extents", ()):
+            if extent.compression and (extent.disk_length > _PACKED_BYTES_MAX or extent.length > _UNPACKED_BYTES_MAX):
+                raise Unreadable("Malformed", "a compressed extent is larger than any file system makes it")
+        return content
+
+
+def _key(key: Node) -> tuple[int, int, int]:
+    return key.objectid, key.type, key.offset
+
+
+def decode_extent(data: bytes, compression: int, encryption: int, sector_size: int) -> bytes:
+    """Return the extent's content, at most 128 KiB of it."""
+    if encryption:
+        raise Unreadable("Encrypted", "an encrypted extent")
+    if compression == c_btrfs.BTRFS_COMPRESS_ZLIB:
+        return zlib.decompressobj().decompress(data, _UNPACKED_BYTES_MAX)
+    if compression == c_btrfs.BTRFS_COMPRESS_ZSTD:
+        unpacker = ZstdDecompressor(options={DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG_MAX})
+        return unpacker.decompress(data, _UNPACKED_BYTES_MAX)
+    if compression == c_btrfs.BTRFS_COMPRESS_LZO:
+        return _decode_lzo(data, sector_size)
+    return bytes(data)
+
+
+def _decode_lzo(data: bytes, sector_size: int) -> bytes:
+    """Unpack segments of a sector each; the length of one never crosses a sector's border. Source: fs/btrfs/lzo.c."""
+    source, found = io.BytesIO(data), bytearray()
+    end = min(len(data), struct.unpack("<I", source.read(4))[0])
+    while source.tell() < end and len(found) < _UNPACKED_BYTES_MAX:
+        left = sector_size - source.tell() % sector_size
+        if left < 4:
+            source.seek(left, io.SEEK_CUR)
+        (length,) = struct.unpack("<I", source.read(4))
+        if not length or length > 2 * sector_size:
+            raise Unreadable("Malformed", f"an LZO segment of {length} bytes")
+        found += lzo.decompress(source.read(length), False, sector_size)  # noqa: FBT003 - positional there
+    return bytes(found)
+
+
+btrfs.BTree = BoundedTree
+btrfs.decode_extent = stream.decode_extent = decode_extent

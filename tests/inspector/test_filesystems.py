@@ -1,0 +1,292 @@
+"""Each file system: every byte, link, permission and attribute against the tree it was made of, or what Linux shows of it."""
+
+import base64
+import contextlib
+import hashlib
+import json
+import lzma
+import os
+import random
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.inspector.disks import KERNEL, MIB, OS_RELEASE, item, report_of, tool
+from tests.inspector.memory import facts_of
+
+from filesystems import open_file_system  # isort: skip
+from filesystems.base import FileSystem  # isort: skip
+from part import Part  # isort: skip
+from tree import Tree  # isort: skip
+
+assert facts_of
+Open = Callable[[Path], FileSystem]
+DATA = Path(__file__).with_name("data")
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tree with what file systems store in different ways."""
+    top = tmp_path_factory.mktemp("source")
+    noise = random.Random(3)
+    for folder in ("etc", "many", "deep/a/b/c/d/e"):
+        (top / folder).mkdir(parents=True)
+    (top / "etc/os-release").write_text(OS_RELEASE)
+    (top / "empty").write_bytes(b"")
+    (top / "tiny").write_bytes(b"x")
+    (top / "noise").write_bytes(noise.randbytes(700_001))
+    (top / "exact").write_bytes(noise.randbytes(65_536))
+    for number in range(300):
+        (top / f"many/a file with a rather long name, number {number}.text").write_text(f"{number}\n")
+    (top / "deep/a/b/c/d/e/ümläut-名前.txt").write_text("ä")
+    (top / "deep/PLAIN.TXT").write_text("8.3")
+    (top / "deep/lower.txt").write_text("8.3")
+    return top
+
+
+@pytest.fixture(scope="session")
+def with_links(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    top = tmp_path_factory.mktemp("links") / "top"
+    shutil.copytree(source, top)
+    (top / "etc/short").symlink_to("../tiny")
+    (top / "etc/long").symlink_to("x/" * 100 + "y")
+    with (top / "sparse").open("wb") as file:
+        file.seek(5 * MIB)
+        file.write(b"end")
+    os.link(top / "noise", top / "again")
+    (top / "tiny").chmod(0o4755)
+    return top
+
+
+def ext(kind: str, *options: str) -> Callable[[Path, Path], None]:
+    def make(path: Path, folder: Path) -> None:
+        tool("truncate", "-s", "16M", path)
+        tool("mke2fs", "-q", "-t", kind, *options, "-L", "system", "-d", folder, path)
+
+    return make
+
+
+def xfs(*options: str) -> Callable[[Path, Path], None]:
+    def make(path: Path, folder: Path) -> None:
+        tool("truncate", "-s", "300M", path)
+        proto, plain = path.with_suffix(".proto"), path.with_suffix(".plain")
+        shutil.copytree(folder, plain, symlinks=True)
+        for one in plain.rglob("* *"):
+            one.rename(one.with_name(one.name.replace(" ", "_")))
+        lines = ["/dev/null", "0 0", "d--755 0 0", *_proto(plain), "$"]
+        proto.write_text("\n".join(lines) + "\n")
+        tool("mkfs.xfs", "-q", *options, "-L", "system", "-p", proto, path)
+
+    return make
+
+
+def _proto(folder: Path) -> list[str]:
+    """The lines of a mkfs.xfs prototype for what is in `folder`, whose names must hold no spaces."""
+    lines = []
+    for one in sorted(folder.iterdir()):
+        mode = stat.S_IMODE(one.lstat().st_mode)
+        bits = ("u" if mode & 0o4000 else "-") + "-" + f"{mode & 0o777:o}"
+        name = one.name
+        if one.is_symlink():
+            lines.append(f"{name} l--777 0 0 {one.readlink()}")
+        elif one.is_dir():
+            lines += [f"{name} d{bits} 0 0", *_proto(one), "$"]
+        else:
+            lines.append(f"{name} -{bits} 0 0 {one}")
+    return lines
+
+
+def btrfs(path: Path, folder: Path) -> None:
+    tool("truncate", "-s", "120M", path)
+    tool("mkfs.btrfs", "-q", "-L", "system", "--rootdir", folder, path)
+
+
+def fat(bits: int, mib: int, *options: str) -> Callable[[Path, Path], None]:
+    def make(path: Path, folder: Path) -> None:
+        tool("truncate", "-s", f"{mib}M", path)
+        tool("mkfs.vfat", "-F", str(bits), "-n", "SYSTEM", *options, path)
+        tool("mcopy", "-i", path, "-s", "-Q", *sorted(folder.iterdir()), "::")
+
+    return make
+
+
+def ntfs(*options: str) -> Callable[[Path, Path], None]:
+    def make(path: Path, folder: Path) -> None:
+        tool("truncate", "-s", "24M", path)
+        tool("mkfs.ntfs", "-q", "-F", "-L", "system", *options, path)
+        for one in ("noise", "exact", "empty", "tiny"):
+            tool("ntfscp", "-q", path, folder / one, one)
+
+    return make
+
+
+KINDS = {
+    "ext4": (ext("ext4"), "ext4"),
+    "ext2": (ext("ext2", "-b", "1024"), "ext4"),
+    "ext3": (ext("ext3", "-I", "128"), "ext4"),
+    "xfs": (xfs(), "xfs"),
+    "xfs-v4": (xfs("-m", "crc=0"), "xfs"),
+    "btrfs": (btrfs, "btrfs"),
+    "fat12": (fat(12, 6, "-s", "8"), "vfat"),
+    "fat16": (fat(16, 20), "vfat"),
+    "fat32": (fat(32, 34), "vfat"),
+    "fat32-512": (fat(32, 40, "-s", "1"), "vfat"),
+}
+
+
+@pytest.fixture
+def opened() -> Iterator[Open]:
+    """Open the file system that fills a file."""
+    with contextlib.ExitStack() as stack:
+
+        def open_it(path: Path) -> FileSystem:
+            files = open_file_system(Part(stack.enter_context(path.open("rb")), 0, path.stat().st_size))
+            assert files is not None
+            return files
+
+        yield open_it
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_all_that_went_in_comes_out(source: Path, with_links: Path, tmp_path: Path, opened: Open, name: str) -> None:
+    make, kind = KINDS[name]
+    folder = source if kind == "vfat" else with_links
+    make(tmp_path / "image", folder)
+    files = opened(tmp_path / "image")
+    assert (files.kind, (files.label or "").lower()) == (kind, "system")
+    assert files.uuid
+    found = {child.path: (child, said) for child, said in Tree(files).walk() if "lost+found" not in child.path}
+    wanted = {"/" + str(one.relative_to(folder)): one for one in folder.rglob("*")}
+    if kind == "xfs":
+        wanted = {path.replace(" ", "_"): one for path, one in wanted.items()}
+    assert found.keys() == wanted.keys()
+    for path, (child, said) in found.items():
+        one = wanted[path]
+        if one.is_symlink():
+            assert child.files.link_target(child.node) == str(one.readlink())
+        elif one.is_file():
+            assert (said.size, child.open().read(said.size + 1)) == (one.stat().st_size, one.read_bytes()), path
+        if kind != "vfat":
+            assert said.kind == stat.S_IFMT(one.lstat().st_mode)
+            assert said.permissions == stat.S_IMODE(one.lstat().st_mode), path
+
+
+def test_a_file_in_steps_and_from_the_middle(with_links: Path, tmp_path: Path, opened: Open) -> None:
+    for name in ("ext4", "xfs", "btrfs"):
+        KINDS[name][0](tmp_path / name, with_links)
+        file = Tree(opened(tmp_path / name)).find_file("/noise")
+        assert file is not None
+        content, wanted = file.open(), (with_links / "noise").read_bytes()
+        content.seek(123_457)
+        assert content.read(99_999) == wanted[123_457 : 123_457 + 99_999]
+        content.seek(0)
+        assert b"".join(iter(lambda content=content: content.read(7777), b"")) == wanted  # type: ignore[misc]
+
+
+@pytest.fixture(scope="session")
+def by_linux(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Unpack an image that Linux made (data/make.sh), holes left out."""
+    folder, known = tmp_path_factory.mktemp("linux"), dict[str, Path]()
+
+    def unpack(name: str) -> Path:
+        if name not in known:
+            known[name] = folder / name
+            with lzma.open(DATA / f"{name}.img.xz") as packed, known[name].open("wb") as image:
+                while piece := packed.read(MIB):
+                    image.seek(len(piece), os.SEEK_CUR) if not any(piece) else image.write(piece)
+                image.truncate(image.tell())
+        return known[name]
+
+    return unpack
+
+
+@pytest.mark.parametrize("name", ["xfs", "btrfs"])
+def test_what_linux_shows(by_linux: Callable[[str], Path], opened: Open, name: str) -> None:
+    """Extents and attributes in trees, each compression, subvolumes, unwritten extents, names and links of all lengths."""
+    wanted = json.loads(lzma.decompress((DATA / f"{name}.json.xz").read_bytes()))
+    files = opened(by_linux(name))
+    found = {child.path: (child, said) for child, said in Tree(files).walk()}
+    assert found.keys() == wanted.keys()
+    for path, said in wanted.items():
+        child, own = found[path]
+        assert (own.kind, own.permissions, own.uid, own.mtime) == (said["kind"], said["mode"], said["uid"], said["mtime"]), path
+        if "sha256" in said:
+            assert own.size == said["size"]
+            assert hashlib.sha256(child.open().read(own.size)).hexdigest() == said["sha256"], path
+        if "link" in said:
+            assert child.files.link_target(child.node) == said["link"]
+        else:
+            xattrs = {key: base64.b64encode(value).decode() for key, value in child.files.xattrs(child.node).items()}
+            assert xattrs == said.get("xattrs", {}), path
+
+
+def test_what_ntfs_3g_shows(by_linux: Callable[[str], Path], opened: Open) -> None:
+    """Folders with an index of many blocks, half of it freed, files in pieces, compressed, or in their record."""
+    wanted = json.loads(lzma.decompress((DATA / "ntfs.json.xz").read_bytes()))
+    files = opened(by_linux("ntfs"))
+    tree = Tree(files)
+    found = {child.path: (child, said) for child, said in tree.walk()}
+    assert found.keys() == wanted.keys()
+    for path, said in wanted.items():
+        child, own = found[path]
+        assert own.kind == said["kind"]
+        if "sha256" in said:
+            assert (own.size, own.mtime) == (said["size"], said["mtime"])
+            assert hashlib.sha256(child.open().read(own.size)).hexdigest() == said["sha256"], path
+    assert files.label == "Windows"
+    assert tree.is_directory("/windows/SYSTEM32/Config")
+
+
+async def test_a_windows_is_told_by_its_hives(by_linux: Callable[[str], Path], tmp_path: Path) -> None:
+    image, hive = Path(shutil.copy(by_linux("ntfs"), tmp_path / "disk")), tmp_path / "SYSTEM"
+    assert item(await report_of(image), "SystemImage").code == "SystemImage.DataOnly"
+    hive.write_bytes(b"regf" + bytes(4092))
+    tool("ntfscp", "-q", image, hive, "Windows/System32/config/SYSTEM")
+    assert item(await report_of(image), "SystemImage").level == "ok"
+
+
+async def test_a_root_in_a_subvolume_is_found_and_its_home_mounted(by_linux: Callable[[str], Path]) -> None:
+    report = await report_of(by_linux("btrfs"))
+    found = report.attributes
+    assert (found.platform, found.kernel_version, found.architecture) == ("Debian", KERNEL, "x86_64")
+    assert {item(report, name).level for name in ("Fstab", "SystemImage", "DiskFormat", "Encryption")} == {"ok"}
+
+
+def test_subvolumes_by_path_and_number(by_linux: Callable[[str], Path], opened: Open) -> None:
+    files = opened(by_linux("btrfs"))
+    home = files.subvolume("noatime,subvol=/@home")
+    assert Tree(home).names("/") == ["somebody"]
+    assert Tree(files.subvolume("subvolid=5")).names("/") == ["@", "@home", "a-link-in-the-top-directory"]
+    assert [Tree(one).names("/")[0] for one in files.roots()] == ["@", "bin", "somebody"]
+    from findings import Unreadable
+
+    for options in ("subvol=nowhere", "subvol=@/etc", "subvolid=4711", "subvol=a-link-in-the-top-directory"):
+        with pytest.raises((Unreadable, KeyError)):
+            Tree(files.subvolume(options)).names("/")
+
+
+def test_a_small_fat32_is_one_as_for_linux(tmp_path: Path, opened: Open) -> None:
+    """By the number of its clusters it would be a FAT16, for which mtools takes it."""
+    tool("truncate", "-s", "12M", tmp_path / "image")
+    tool("mkfs.vfat", "-F", "32", "-s", "1", tmp_path / "image")
+    assert Tree(opened(tmp_path / "image")).names("/") == []
+
+
+NTFS_OPTIONS = {"4k": (), "512": ("-c", "512"), "64k": ("-c", "65536"), "compressed": ("-C",)}
+
+
+@pytest.mark.parametrize("options", NTFS_OPTIONS.values(), ids=NTFS_OPTIONS.keys())
+def test_ntfs(source: Path, tmp_path: Path, opened: Open, options: tuple[str, ...]) -> None:
+    ntfs(*options)(tmp_path / "image", source)
+    files = opened(tmp_path / "image")
+    assert (files.kind, files.label, len(files.uuid or "")) == ("ntfs", "system", 16)
+    tree = Tree(files)
+    assert tree.names("/") == ["empty", "exact", "noise", "tiny"]
+    for name in tree.names("/"):
+        found = tree.find_file(f"/{name.upper()}")
+        assert found is not None
+        assert (found.stat().size, found.open().read(MIB)) == ((source / name).stat().st_size, (source / name).read_bytes())
+    assert not tree.exists("/nothing")
