@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """ext2, ext3 and ext4. Source: Linux, Documentation/filesystems/ext4 (super block layout)."""
 
-import stat
 import struct
 import uuid
 from collections.abc import Iterator
 from typing import BinaryIO, ClassVar
 
-from filesystems.base import DIRECTORY_BYTES_MAX, LINK_BYTES_MAX, FileSystem, Node, Stat, step_by_step
+from filesystems.base import DIRECTORY_BYTES_MAX, LINK_BYTES_MAX, FileSystem, Node, Stat
+from filesystems.ext_tables import InodeTable, entries
 from findings import Unreadable
 from part import Part
 
 SUPERBLOCK_AT = 1024
 _INCOMPAT_JOURNAL_DEVICE = 0x8
 _INCOMPAT_ENCRYPT = 0x10000
+_INCOMPAT_FILETYPE = 0x2
+_INCOMPAT_64BIT = 0x80
 _EXTENTS_FLAG = 0x80000
 _MAPPED_BYTES_MAX = 4 * 2**30
 """Of a file without extents the parser lists every block: beyond this that takes too much memory."""
@@ -44,6 +46,17 @@ class ExtFileSystem(FileSystem):
         self._part = part
         part.seek(0)
         self._fs = ExtFS(part)
+        incompat = struct.unpack("<I", block[96:100])[0]
+        self._typed = bool(incompat & _INCOMPAT_FILETYPE)
+        self._inodes = InodeTable(
+            part,
+            block_bytes=self._fs.block_size,
+            inode_bytes=self._fs.sb.s_inode_size if struct.unpack("<I", block[76:80])[0] else 128,
+            inodes_per_group=self._fs.sb.s_inodes_per_group,
+            groups_at=self._fs.groups_offset,
+            group_bytes=self._fs._group_desc_size,  # noqa: SLF001 - beside the parser, on the same table
+            wide=bool(incompat & _INCOMPAT_64BIT) and self._fs._group_desc_size >= 64,  # noqa: SLF001 - as above
+        )
 
     @property
     def root(self) -> Node:
@@ -55,17 +68,14 @@ class ExtFileSystem(FileSystem):
         if node.size > DIRECTORY_BYTES_MAX:
             raise Unreadable("DirectoryTooLarge", f"a directory of more than {DIRECTORY_BYTES_MAX} bytes")
         self._judge_blocks(node)
-        for child in step_by_step(self._part, node.iterdir()):
-            if child.filename not in {".", ".."}:
-                yield child.filename, child
+        with self._part.one_question():
+            data: bytes = node.open().read(node.size)
+        for name, number in entries(data, block_bytes=self._fs.block_size, inodes=self._fs.sb.s_inodes_count, typed=self._typed):
+            yield name, self._fs.get_inode(number, name)
 
     def stat(self, node: Node) -> Stat:
         """Return the inode."""
-        inode = node.inode
-        uid = inode.i_uid | inode.i_uid_high << 16
-        gid = inode.i_gid | inode.i_gid_high << 16
-        mode = inode.i_mode
-        return Stat(stat.S_IFMT(mode), stat.S_IMODE(mode), uid, gid, node.size, inode.i_mtime)
+        return self._inodes.stat(node.inum)
 
     def open(self, node: Node) -> BinaryIO:
         """Return the file's content."""
