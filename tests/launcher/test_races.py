@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.launcher.handlers.copies import apply_image_events
-from services.launcher.handlers.requests import instance_requests, launch
+from services.launcher.handlers.requests import instance_requests, launch, reinitialise, replace_os
 from shared.contracts.envelope import Event
 from shared.database.pool import Database
 from shared.database.transaction import Transaction
@@ -24,11 +24,11 @@ def _event(desk: Desk, what: str, *names: str, **given: Any) -> Event[Any]:
     return event
 
 
-async def _blocked(database: Database) -> None:
-    """Wait until some transaction of this database waits for another's row lock."""
+async def _blocked(database: Database, count: int = 1) -> None:
+    """Wait until `count` transactions of this database wait for another's row lock."""
     statement = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     async with asyncio.timeout(20):
-        while not await database.pool.fetchval(statement):
+        while await database.pool.fetchval(statement) < count:
             await asyncio.sleep(0.01)
 
 
@@ -83,6 +83,39 @@ async def test_blocking_an_account_and_a_launch_exclude_each_other(desk: Desk) -
     await running
     assert [answer.type for answer in await desk.answers()] == ["instance.launched"]
     assert (await desk.ask("launch", "i-2", image_id="img-1")).codes == ["Account.NotActive"]
+
+
+DECIDES = {"launch": launch, "reinit": reinitialise, "replace-os": replace_os}
+
+
+@pytest.mark.parametrize("unclear", ["image", "account"])
+@pytest.mark.parametrize("what", list(DECIDES))
+async def test_what_waited_for_a_batch_sees_the_mark_that_the_batch_left(desk: Desk, what: str, unclear: str) -> None:
+    """The batch holds a newer state, so its row is waited for, and a record that could not be read."""
+    await desk.know(image_state())
+    if what != "launch":
+        assert (await desk.ask("launch", image_id="img-1")).what == "instance.launched"
+    event = _event(desk, what, **({} if what == "reinit" else {"image_id": "img-1"}))
+
+    async def decide() -> None:
+        async with desk.database.transaction() as tx:
+            await DECIDES[what](tx, event)
+
+    async with desk.database.transaction() as holder:
+        if unclear == "image":
+            await holder.connection.execute("SELECT FROM images WHERE image_id = 'img-1' FOR UPDATE")
+            newer, unreadable = (desk.image_log.image(image_state(), sequence=sequence) for sequence in (2, 3))
+            reading = asyncio.create_task(desk.images.feed(newer, desk.image_log.garbage(unreadable)))
+        else:
+            await holder.connection.execute("SELECT FROM accounts WHERE account_id = $1 FOR UPDATE", STRANGER)
+            newer, unreadable = (desk.account(STRANGER, sequence=sequence) for sequence in (2, 3))
+            reading = asyncio.create_task(desk.accounts.feed(newer, desk.account_log.garbage(unreadable)))
+        await _blocked(desk.database)
+        deciding = asyncio.create_task(decide())
+        await _blocked(desk.database, 2)
+    await asyncio.gather(reading, deciding)
+    (answer,) = await desk.answers()
+    assert answer.codes == ["InvalidImageId.NotFound" if unclear == "image" else "InvalidAccount.NotFound"]
 
 
 async def test_two_launches_of_one_image_do_not_wait_for_each_other(desk: Desk) -> None:

@@ -26,15 +26,10 @@ _HOLD_ACCOUNTS: Final = "SELECT FROM accounts WHERE account_id = ANY($1::text[])
 
 _IMAGE: Final = """
     SELECT image_id, sequence, region, owner_account_id, name, family, status, publication_id, image_digest, root_product,
-        shared_with, created_at,
-        EXISTS (SELECT FROM reader_keys WHERE topic = 'image-events' AND key = $1 AND unclear) AS unclear
-    FROM images WHERE image_id = $1 FOR SHARE OF images
+        shared_with, created_at
+    FROM images WHERE image_id = $1 FOR SHARE
 """
-_ACCOUNT: Final = """
-    SELECT account_id, sequence, status,
-        EXISTS (SELECT FROM reader_keys WHERE topic = 'account-events' AND key = $1 AND unclear) AS unclear
-    FROM accounts WHERE account_id = $1 FOR SHARE OF accounts
-"""
+_ACCOUNT: Final = "SELECT account_id, sequence, status FROM accounts WHERE account_id = $1 FOR SHARE"
 INSTANCE_COLUMNS: Final = """
     instances.instance_id, instances.account_id, region, instance_type, instances.disk_id, image_id, image_sequence, image_digest,
     publication_id, basis, launched_at, changed_at, released_at, release_reason,
@@ -80,14 +75,19 @@ class Books:
     tx: Transaction
 
     async def image(self, image_id: str) -> ImageCopy | None:
-        """Return the copy of an image, held; None if nothing is known of it, or what is known is unclear."""
+        """Return the copy of an image, held; None if nothing is known of it, or what is known is unclear.
+
+        The mark is asked for once the row is held: within the locking statement it would be as of before the wait for the lock.
+        """
         row = await self.tx.connection.fetchrow(_IMAGE, image_id)
-        return None if row is None or row["unclear"] else _image_of(row)
+        return None if row is None or await self.tx.is_unclear("image-events", image_id) else _image_of(row)
 
     async def account(self, account_id: str) -> AccountCopy | None:
-        """Return the copy of an account, held; None if nothing is known of it, or what is known is unclear."""
+        """Return the copy of an account, held; None if nothing is known of it, or what is known is unclear (asked as above)."""
         row = await self.tx.connection.fetchrow(_ACCOUNT, account_id)
-        return None if row is None or row["unclear"] else AccountCopy(row["account_id"], row["sequence"], row["status"])
+        if row is None or await self.tx.is_unclear("account-events", account_id):
+            return None
+        return AccountCopy(row["account_id"], row["sequence"], row["status"])
 
     async def glance(self, instance_id: str) -> Instance | None:
         """Return an instance as it is now, not held; None if the id was never used."""
