@@ -19,7 +19,7 @@ from shared.contracts.codes import Code
 from shared.contracts.envelope import Event
 from shared.contracts.image_events import ImageChange, ImageState
 from shared.contracts.registry import REGISTRY, event_type_of
-from shared.contracts.requests import Request
+from shared.contracts.requests import Request, ShareRequested
 from shared.database.transaction import Transaction
 from shared.messaging.handlers import Park
 
@@ -54,7 +54,7 @@ async def see_as_owner(tx: Transaction, event: Event[Any]) -> Sight:
     if not problems:
         actor = event.data.actor
         problems = tuple(judge_owner(event.subject, image, account_id=actor.id, region=event.data.region))
-        _park_if_not_found(tx, event, problems)
+        park_if(tx, event, missing=_is_not_found(problems))
     return Sight(image, problems)
 
 
@@ -64,7 +64,7 @@ async def see_as_operator(tx: Transaction, event: Event[Any]) -> Sight:
     problems = judge_request(tx, event, by_operator=True)
     if not problems and (image is None or image.status == "Deleted" or image.region != event.data.region):
         problems = (problem(Code.IMAGE_NOT_FOUND, field="image_id", value=event.subject),)
-        _park_if_not_found(tx, event, problems)
+        park_if(tx, event, missing=_is_not_found(problems))
     return Sight(image, problems)
 
 
@@ -126,7 +126,23 @@ def _change_model(asked: Asked) -> type[ImageChange | AccountChange]:
     return AccountChange if asked.refusal is AccountRequestRefused else ImageChange
 
 
-def _park_if_not_found(tx: Transaction, event: Event[Any], problems: tuple[Problem, ...]) -> None:
+def park_if(tx: Transaction, event: Event[Any], *, missing: bool) -> None:
+    """Park a request about an image, if something is `missing` that may be on its way, on every fact that it is decided on.
+
+    On all of them, whichever is missing now: it waits once, and what comes back is answered, so a fact it did not wait for would
+    be missing for good.
+    """
+    if not missing or not tx.may_park:
+        return
+    data = event.data
+    needs = [("image-facts", event.subject)]
+    if data.actor.kind == "account":
+        needs.append(("account-facts", data.actor.id))
+    if isinstance(data, ShareRequested):
+        needs.append(("account-facts", data.account_id))
+    raise Park(needs)
+
+
+def _is_not_found(problems: tuple[Problem, ...]) -> bool:
     # Unknown and not visible wait alike: how long an answer takes must not tell which ids exist.
-    if tx.may_park and any(found.code == Code.IMAGE_NOT_FOUND for found in problems):
-        raise Park([("image-facts", event.subject)])
+    return any(found.code == Code.IMAGE_NOT_FOUND for found in problems)

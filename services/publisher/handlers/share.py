@@ -9,7 +9,7 @@ from services.publisher.domain.problems import problem
 from services.publisher.domain.rules.rule_01_status import judge_status
 from services.publisher.domain.rules.rule_02_permission import judge_standing
 from services.publisher.domain.rules.taken_down import judge_taken_down
-from services.publisher.handlers.admission import enter, see_as_owner
+from services.publisher.handlers.admission import enter, park_if, see_as_owner
 from services.publisher.handlers.answers import refuse, say_of_image
 from shared.contracts.answers import Problem
 from shared.contracts.codes import Code
@@ -17,7 +17,6 @@ from shared.contracts.envelope import Event
 from shared.contracts.image_events import ImageChange, ImageShared
 from shared.contracts.requests import ShareRequested
 from shared.database.transaction import Transaction
-from shared.messaging.handlers import Park
 
 
 async def share(tx: Transaction, event: Event[ShareRequested]) -> None:
@@ -26,8 +25,7 @@ async def share(tx: Transaction, event: Event[ShareRequested]) -> None:
     other: Account | None = None
     if not sight.problems:
         other = await find_account(tx, event.data.account_id, "share")
-        if other is None and tx.may_park:
-            raise Park([("account-facts", event.data.account_id)])
+        park_if(tx, event, missing=other is None)
     entered = await enter(tx, event, sight)
     if entered is None:
         return
