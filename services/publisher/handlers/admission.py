@@ -9,7 +9,7 @@ from typing import Any, Final
 from services.publisher.adapters.images import find_image_or_hold
 from services.publisher.adapters.tokens import TokenScope, claim_token, wait_for_token
 from services.publisher.domain.model import Image
-from services.publisher.domain.problems import problem
+from services.publisher.domain.problems import problem, retryable
 from services.publisher.domain.rules.rule_10_owner import judge_owner
 from services.publisher.domain.views import image_state
 from services.publisher.handlers.answers import Asked, asked_by, refuse, say
@@ -87,7 +87,8 @@ async def claim(
 ) -> Asked | None:
     """Claim the request's token, if it has one; returns None if an earlier request with it has, or will have, answered.
 
-    Expired requests, those of a wrong actor, and dry runs use no token.
+    Expired requests, those of a wrong actor, and dry runs use no token. Of repeats while the first waits for its answer, no more
+    than `WAITING_MAX` wait with it; the others are refused at once, retryable.
     """
     data: Request = event.data
     asked = asked_by(event)
@@ -103,14 +104,19 @@ async def claim(
         found = problem(Code.PARAMETER_MISMATCH, field="client_token", value=data.client_token)
         await _refuse_in_state(tx, asked, found, state)
     elif earlier.answer is None:
-        await wait_for_token(tx, scope, event.id)
+        if not await wait_for_token(tx, scope, event.id):
+            # Only a publish waits: its first request is being checked.
+            found = problem(Code.PUBLISH_IN_PROGRESS, field="client_token", value=data.client_token)
+            await _refuse_in_state(tx, asked, found, state)
     else:
         await _repeat(tx, asked, earlier.answer, state)
     return None
 
 
 async def _refuse_in_state(tx: Transaction, asked: Asked, found: Problem, state: ImageState | AccountState | None) -> None:
-    change = _change_model(asked)(message=f"refused: 1 problem with {asked.key}", problems=(found,), actor=asked.actor)
+    change = _change_model(asked)(
+        message=f"refused: 1 problem with {asked.key}", problems=(found,), retryable=retryable((found,)), actor=asked.actor
+    )
     await say(tx, asked, asked.refusal, state, change)
 
 
