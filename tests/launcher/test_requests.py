@@ -102,6 +102,15 @@ async def test_the_image_has_to_be_available(desk: Desk, given: dict[str, Any], 
     assert answer.change["image_sequence"] == 1, "refusals name what they were decided on, too"
 
 
+async def test_a_disk_whose_image_is_unavailable_for_now_has_the_same_way_out(desk: Desk) -> None:
+    await desk.know(image_state())
+    await desk.ask("launch", image_id="img-1")
+    await desk.know(image_state(status="UnAvailable"))
+    refused = await desk.ask("reinit")
+    assert refused.codes == ["InvalidImageStatus"]
+    assert refused.change["way_out"].startswith("replace-os")
+
+
 async def test_a_refused_launch_leaves_its_id_free_and_a_taken_one_is_taken(desk: Desk) -> None:
     await desk.know(image_state(status="UnAvailable"))
     refused = await desk.ask("launch", image_id="img-1")

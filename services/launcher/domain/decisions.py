@@ -40,10 +40,14 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The request is refused. `image` is what it was decided on, None where naming it would tell of what the asker cannot see."""
+    """The request is refused. `image` is what it was decided on, None where naming it would tell of what the asker cannot see.
+
+    `way_out` is what would be granted instead.
+    """
 
     reasons: tuple[Reason, ...]
     image: ImageCopy | None = None
+    way_out: str | None = None
 
 
 def _of(code: Code, field: str | None = None, *, advice: str | None = None, retryable: bool | None = None) -> Reason:
@@ -118,20 +122,22 @@ def judge_reinitialisation(
 
     Allowed if, now, the account owns the image, holds an unrevoked share of it, or the image has a live publication in the
     instance's region; how the instance was launched does not matter. A stranger to the image gets one answer whether the image
-    was unpublished, taken down or deleted; its owner and holders of shares learn that it is deleted.
+    was unpublished, taken down or deleted; its owner and holders of shares learn that it is deleted. Whatever keeps this image
+    from being used, another one would do: every such refusal names the way out, unless the account keeps it from that as well.
     """
     if instance is None or not _is_theirs(instance, account_id, region):
         return Refused((INSTANCE_NOT_FOUND,))
     reasons = _judge_account(account)
+    way_out = None if reasons else WAY_OUT
     if image is None:
-        return Refused((*reasons, IMAGE_UNCLEAR))
+        return Refused((*reasons, IMAGE_UNCLEAR), way_out=way_out)
     basis = image.basis_for(account_id, instance.region)
     if basis is None:
         entitled = image.owner_account_id == account_id or account_id in image.shared_with
-        return Refused((*reasons, IMAGE_DELETED if entitled else UNPUBLISHED), image)
+        return Refused((*reasons, IMAGE_DELETED if entitled else UNPUBLISHED), image, way_out)
     reasons += _judge_status(image)
     if reasons:
-        return Refused(reasons, image)
+        return Refused(reasons, image, way_out)
     return Granted(image, basis, _warnings(image))
 
 

@@ -2,7 +2,7 @@
 
 from services.launcher.adapters.tokens import Earlier, keep_answer, uses_token
 from services.launcher.domain.copies import ImageCopy
-from services.launcher.domain.decisions import IMAGE_DELETED, UNPUBLISHED, WAY_OUT, Granted, InstanceRequest, Reason, Refused
+from services.launcher.domain.decisions import Granted, InstanceRequest, Reason, Refused
 from services.launcher.domain.instance import Instance
 from shared.contracts.answers import Problem, Warned
 from shared.contracts.envelope import Event
@@ -120,11 +120,10 @@ def _refusal(event: Event[InstanceRequest], refused: Refused) -> InstanceChange:
         Problem(code=reason.code.value, advice=reason.advice, field=reason.field, value=reason.value)
         for reason in refused.reasons
     )
-    way_out = WAY_OUT if UNPUBLISHED in refused.reasons or IMAGE_DELETED in refused.reasons else None
     change = _change(event, refused.image, message=f"refused: {', '.join(problem.code for problem in problems)}")
     # Asking again helps only if every single problem may pass by itself.
     retryable = all(reason.retryable for reason in refused.reasons)
-    return change.model_copy(update={"problems": problems, "retryable": retryable, "way_out": way_out})
+    return change.model_copy(update={"problems": problems, "retryable": retryable, "way_out": refused.way_out})
 
 
 def _change(
