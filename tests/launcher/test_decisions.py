@@ -201,10 +201,11 @@ def release_request(kind: str, actor: str, expires_at: datetime | None) -> Relea
         ("user", False, True, True),
         ("friend", True, True, True),
         ("friend", True, False, False),
-        ("vendor", False, True, False),
+        ("vendor", False, True, True),
+        ("vendor", False, False, False),
     ],
 )
-def test_who_uses_a_paid_community_image_of_somebody_else_is_charged(
+def test_whoever_launches_a_paid_community_image_is_charged_its_owner_too(
     account: str, shared: bool, live: bool, charged: bool
 ) -> None:
     image = replace(PAID, publication_id="pub-1" if live else None, shared_with=frozenset({"friend"} if shared else ()))
