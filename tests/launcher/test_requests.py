@@ -132,11 +132,49 @@ async def test_unknown_and_a_strangers_instance_are_answered_alike_at_once(desk:
     more = {"image_id": "img-1"} if what == "replace-os" else {}
     theirs, unknown = await desk.ask(what, "i-1", **more), await desk.ask(what, "i-9", **more)
     assert theirs.what == unknown.what == "instance.refused InvalidInstanceId.NotFound"
-    assert theirs.change == unknown.change
+    assert (theirs.codes, theirs.change.keys()) == (unknown.codes, unknown.change.keys())
+    assert [answer.change["problems"][0]["value"] for answer in (theirs, unknown)] == ["i-1", "i-9"]
     assert unknown.state is None
     assert await desk.parked() == []
     (row,) = await desk.instances()
     assert (row["account_id"], row["state"]) == (FRIEND, "launched")
+
+
+REFUSED: list[tuple[str, dict[str, Any], str, list[tuple[str, str]]]] = [
+    ("launch", {"image_id": "img-9"}, "1 problem with the launch of i-1 from img-9", [("image_id", "img-9")]),
+    ("launch", {"family": "line"}, "1 problem with the launch of i-1", [("family", "line")]),
+    (
+        "launch",
+        {"image_id": "img-2"},
+        "2 problems with the launch of i-1 from img-2",
+        [("status", "Waiting"), ("instance_id", "i-1")],
+    ),
+    ("reinit", {}, "1 problem with the re-initialisation of i-1", [("image_id", "img-1")]),
+    ("reinit", {"instance_id": "i-9"}, "1 problem with the re-initialisation of i-9", [("instance_id", "i-9")]),
+    ("replace-os", {"image_id": "img-9"}, "1 problem with the OS replacement of i-1 by img-9", [("image_id", "img-9")]),
+    ("release", {"instance_id": "i-9"}, "1 problem with the release of i-9", [("instance_id", "i-9")]),
+    (
+        "release",
+        {"expires_at": "2026-01-01T00:00:00Z"},
+        "1 problem with the release of i-1",
+        [("expires_at", "2026-01-01T00:00:00+00:00")],
+    ),
+    ("release", {"actor": {"kind": "account", "id": "other"}}, "1 problem with the release of i-1", [("actor", "other")]),
+]
+
+
+@pytest.mark.parametrize(("what", "asked", "message", "met"), REFUSED)
+async def test_a_refusal_names_what_was_refused_and_what_each_problem_met(
+    desk: Desk, what: str, asked: dict[str, Any], message: str, met: list[tuple[str, str]]
+) -> None:
+    await desk.know(image_state("img-1"), image_state("img-2", status="Waiting"))
+    await desk.ask("launch", image_id="img-1")
+    await desk.know(image_state("img-1", publication=publication("unpublished")))
+    await desk.requests.feed(desk.request(what, **asked))
+    await desk.requests.unpark()
+    (answer,) = await desk.answers()
+    assert answer.change["message"] == f"refused: {message}"
+    assert [(problem["field"], problem["value"]) for problem in answer.change["problems"]] == met
 
 
 @pytest.mark.parametrize(("account", "expected"), [("bad", "Account.NotActive"), ("gone", "Account.NotActive")])

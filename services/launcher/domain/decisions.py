@@ -20,7 +20,10 @@ REQUEST_AGE_MAX: Final = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One broken rule: its code, what it met, what to do about it. `retryable`: asking again later may help."""
+    """One broken rule: its code, what it met, what to do about it. `retryable`: asking again later may help.
+
+    `value` None: what the request says in `field`.
+    """
 
     code: Code
     advice: str
@@ -61,7 +64,7 @@ NOTHING_NAMED: Final = _of(Code.IMAGE_NOT_FOUND, "image_id", advice="name an ima
 ACCOUNT_NOT_FOUND: Final = _of(Code.ACCOUNT_NOT_FOUND, "account_id", retryable=True)
 INSTANCE_NOT_FOUND: Final = _of(Code.INSTANCE_NOT_FOUND, "instance_id")
 INSTANCE_DUPLICATE: Final = _of(Code.INSTANCE_DUPLICATE, "instance_id")
-EXPIRED: Final = _of(Code.EXPIRED, "expires_at")
+EXPIRED: Final = _of(Code.EXPIRED)
 PARAMETER_MISMATCH: Final = _of(Code.PARAMETER_MISMATCH, "client_token")
 ACTOR_NOT_ALLOWED: Final = _of(Code.ACTOR_NOT_ALLOWED, "actor")
 UNPUBLISHED: Final = _of(Code.IMAGE_UNPUBLISHED, "image_id")
@@ -82,9 +85,9 @@ def judge_request(request: InstanceRequest, *, now: datetime, recorded_at: datet
     own.
     """
     if request.expires_at is not None and now >= request.expires_at:
-        return Refused((EXPIRED,))
+        return Refused((replace(EXPIRED, field="expires_at", value=request.expires_at.isoformat()),))
     if recorded_at is not None and now - recorded_at > REQUEST_AGE_MAX:
-        return Refused((EXPIRED,))
+        return Refused((replace(EXPIRED, field="recorded_at", value=recorded_at.isoformat()),))
     actor = request.actor
     if actor.kind == "operator" or (actor.kind == "account" and actor.id != request.account_id):
         return Refused((ACTOR_NOT_ALLOWED,))
@@ -174,7 +177,7 @@ def _judge_account(account: AccountCopy | None) -> tuple[Reason, ...]:
 def _judge_status(image: ImageCopy) -> tuple[Reason, ...]:
     if image.status in LAUNCHABLE:
         return ()
-    reason = _of(Code.INVALID_IMAGE_STATUS, "image_id", retryable=image.status != "CreateFailed")
+    reason = _of(Code.INVALID_IMAGE_STATUS, "status", retryable=image.status != "CreateFailed")
     return (replace(reason, value=image.status),)
 
 
