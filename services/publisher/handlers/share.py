@@ -20,7 +20,10 @@ from shared.database.transaction import Transaction
 
 
 async def share(tx: Transaction, event: Event[ShareRequested]) -> None:
-    """Handle `share.requested`; sharing twice with one account is done once and answered twice."""
+    """Handle `share.requested`; sharing twice with one account is done once and answered twice.
+
+    Sharing with the owner does nothing, and its answer says so.
+    """
     sight = await see_as_owner(tx, event)
     other: Account | None = None
     if not sight.problems:
@@ -31,12 +34,18 @@ async def share(tx: Transaction, event: Event[ShareRequested]) -> None:
         return
     asked, image = entered
     account_id = event.data.account_id
+    if account_id == image.owner_account_id:
+        change = ImageChange(
+            message=f"{account_id} owns {image.name}; nothing to share", actor=asked.actor, account_id=account_id
+        )
+        await say_of_image(tx, asked, ImageShared, image, change)
+        return
     problems = judge_share(image, account_id, other)
     if problems:
         await refuse(tx, asked, image, problems)
         return
     after = image
-    if not asked.dry_run and account_id != image.owner_account_id and account_id not in image.shared_with:
+    if not asked.dry_run and account_id not in image.shared_with:
         after = replace(image, shared_with=(*image.shared_with, account_id))
         await save_image(tx, after)
     change = ImageChange(message=f"{image.name} is shared with {account_id}", actor=asked.actor, account_id=account_id)
