@@ -13,9 +13,10 @@ from uuid_utils import uuid7
 
 from benchmarks.figures import Figure, at_least
 from benchmarks.place import SERVICE, Place
-from shared.contracts.account_events import AccountKnown
+from shared.contracts.account_events import AccountChange, AccountKnown, AccountState
 from shared.contracts.envelope import Event, encode
 from shared.contracts.facts import AccountStated
+from shared.database.columns import numbers, texts
 from shared.database.transaction import Transaction
 from shared.messaging.service import Consume, Service
 
@@ -24,8 +25,9 @@ ROUNDS: Final = 3
 GOAL: Final = 0.28
 RAW_BATCH: Final = 500
 BATCH: Final = 1000
+_NO_CHANGE: Final = AccountChange()
 _STORE: Final = """
-    INSERT INTO accounts AS kept SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[]) ORDER BY 1
+    INSERT INTO accounts AS kept SELECT * FROM unnest($1::text::text[], $2::text::text[], $3::text::bigint[]) ORDER BY 1
     ON CONFLICT (account_id) DO UPDATE SET name = excluded.name, sequence = excluded.sequence
     WHERE excluded.sequence > kept.sequence
 """
@@ -36,14 +38,19 @@ async def _apply(tx: Transaction, events: Sequence[Event[Any]]) -> None:
     rows = sorted(newest)
     await tx.connection.execute(
         _STORE,
-        rows,
-        [newest[key].data.display_name for key in rows],
-        [newest[key].sequence for key in rows],
+        texts(rows),
+        texts([newest[key].data.display_name for key in rows]),
+        numbers(newest[key].sequence or 0 for key in rows),
     )
     for event in events:
         data: AccountStated = event.data
-        state = data.model_dump()
-        tx.emit(AccountKnown.model_validate({"state": state, "change": {}}), key=data.account_id)
+        state = AccountState(
+            account_id=data.account_id,
+            status=data.status,
+            enterprise_verified=data.enterprise_verified,
+            display_name=data.display_name,
+        )
+        tx.emit(AccountKnown(state=state, change=_NO_CHANGE), key=data.account_id)
 
 
 async def _raw(connection: "asyncpg.Connection[Any]") -> float:

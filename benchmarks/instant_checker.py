@@ -10,8 +10,8 @@ from services.checker.adapters.inspector_process import OnProgress
 from services.checker.app import build
 from services.checker.settings import CheckerSettings
 from shared.contracts.checks import CheckRequested
-from shared.contracts.gate import DECLARED_ITEMS, RULES_VERSION
-from shared.contracts.report import Attributes, ImageFile, Item, Report
+from shared.contracts.report import Attributes, ImageFile, Item, Report, ScanDatabase
+from shared.contracts.rules import RULES_VERSION, declared_items
 
 _ATTRIBUTES = Attributes(
     platform="Debian", os_version="Debian 12", kernel_version="6.1.0-1-amd64", architecture="x86_64", boot_mode="UEFI"
@@ -24,10 +24,11 @@ async def _check(_request: CheckRequested, _on_progress: OnProgress) -> Report:
         report_id=str(uuid7()),
         image=ImageFile(digest=f"sha256:{'0' * 64}", size_bytes=1, virtual_size_bytes=1, format="raw"),
         rules_version=RULES_VERSION,
+        databases=(ScanDatabase(name="none", version="1", date=now.date().isoformat()),),
         started_at=now,
         finished_at=now,
         attributes=_ATTRIBUTES,
-        items=tuple(Item(name=name, level="ok") for name in DECLARED_ITEMS[RULES_VERSION]),
+        items=tuple(Item(name=name, level="ok") for name in declared_items(RULES_VERSION, "linux")),
     )
 
 

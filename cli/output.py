@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-import unicodedata
 from typing import TYPE_CHECKING, Any
+
+from shared.reporting.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from cli.errors import CommandError
 
 CELL_CHARACTERS_MAX = 400
-# Control and format characters (escape sequences, bidirectional overrides), lone surrogates, line and paragraph separators.
-_UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def safe(text: object, *, characters_max: int = CELL_CHARACTERS_MAX) -> str:
@@ -24,10 +23,7 @@ def safe(text: object, *, characters_max: int = CELL_CHARACTERS_MAX) -> str:
     shown = str(text)
     if len(shown) > characters_max:
         shown = shown[: characters_max - 1] + "…"
-    return "".join(
-        character if unicodedata.category(character) not in _UNSAFE_CATEGORIES else f"\\u{ord(character):04x}"
-        for character in shown
-    )
+    return visible(shown)
 
 
 class Output:

@@ -5,38 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from cli.errors import CommandError, ExitCode
 from cli.options import Json
-from cli.output import Output, plain
+from cli.output import Output
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
+    from shared.contracts.gate import GateVerdict
     from shared.contracts.report import Item, Report
+    from shared.policy import Policy
 
 EXIT_CODES = {"passed": 0, "blocked": 1, "undetermined": 3}
-_MARKS = {
-    "ok": ("ok", "green"),
-    "warning": ("warning", "yellow"),
-    "failed": ("FAILED", "bold red"),
-    "unsupported": ("unknown", "magenta"),
-}
-_OUTCOMES = {"passed": "bold green", "blocked": "bold red", "undetermined": "bold yellow"}
-_ORDER = ("failed", "unsupported", "warning", "ok")
-
-
-class PolicyChoice(StrEnum):
-    """The policies that ship."""
-
-    INSPECT = "inspect"
-    GATE = "gate"
+_TO_STDOUT = Path("-")
 
 
 class DiskFormatChoice(StrEnum):
@@ -48,53 +33,106 @@ class DiskFormatChoice(StrEnum):
 
 def command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A disk image: raw or qcow2.", show_default=False)],
-    policy: Annotated[PolicyChoice, typer.Option(help="Which policy weighs what is found.")] = PolicyChoice.INSPECT,
+    policy: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="What weighs the findings: inspect, gate, or a policy file.")
+    ] = "inspect",
+    region: Annotated[
+        str | None,
+        typer.Option(help="The region whose part of the policy holds.", show_default=False),
+    ] = None,
     stated_format: Annotated[
         DiskFormatChoice | None,
         typer.Option("--format", help="The format it is said to have; another one blocks.", show_default=False),
     ] = None,
+    named: Annotated[
+        bool, typer.Option("--name", help="The file's name, without its suffix, is the image's: what it claims must be so.")
+    ] = False,
     timeout_s: Annotated[
         float, typer.Option("--timeout", min=1, max=3600, metavar="SECONDS", help="Limit of the inspection.")
     ] = 120,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the report as one HTML page too; - for stdout.", show_default=False)
+    ] = None,
+    sbom: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the installed packages as CycloneDX JSON; - for stdout.", show_default=False),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check a disk image: what it is, whether it would start, whether it is safe to accept.
 
     The image is read by a confined process, never mounted, never booted, never written. A pipe gets the report as JSON.
 
-    Exit codes: 0 passed, 1 blocked, 2 usage (no such file, not a regular file, not readable), 3 undetermined.
+    Exit codes: 0 passed, 1 blocked, 2 usage (no such file or policy, not readable, no packages for --sbom), 3 undetermined.
 
     Examples:
-      image-commons check disk.qcow2
-      image-commons check disk.raw --policy gate --json | jq .outcome
+      image-commons check disk.qcow2 --html report.html
+      image-commons check disk.raw --policy gate --region us-east-1 --json | jq .outcome
     """
+    from cli.check_progress import progress_bar
     from services.checker.adapters.inspector_process import InspectorLimits
     from services.checker.handlers.check_file import check_file
-    from shared.contracts.gate import POLICIES, weigh
-    from shared.contracts.report import PolicyName
 
     out = Output(as_json=as_json)
+    chosen = _policy(policy, region)
+    _agree(file, as_json=as_json, targets=[target for target in (html, sbom) if target is not None])
     descriptor = _open(file)
     try:
-        report = asyncio.run(
-            check_file(
-                descriptor,
-                stated_format=None if stated_format is None else stated_format.value,
-                limits=InspectorLimits(wall_clock_s=timeout_s, cpu_s=int(timeout_s)),
-                on_progress=_progress(out),
+        with progress_bar(wanted=not out.json) as on_progress:
+            report = asyncio.run(
+                check_file(
+                    descriptor,
+                    stated_format=None if stated_format is None else stated_format.value,
+                    name=file.stem if named else None,
+                    limits=InspectorLimits(wall_clock_s=timeout_s, cpu_s=int(timeout_s)),
+                    on_progress=on_progress,
+                )
             )
-        )
     except OSError as error:
         raise CommandError("the file cannot be read", where=str(file), why=error.strerror, exit_code=ExitCode.USAGE) from error
     finally:
         os.close(descriptor)
-    chosen = POLICIES[policy.value]
-    verdict = weigh(report.items, chosen, rules_version=report.rules_version, complete=report.complete, error=report.error)
-    report = report.model_copy(
-        update={"outcome": verdict.outcome, "policy": PolicyName(name=chosen.name, version=chosen.version)}
-    )
-    out.document(report.as_document(), lambda: _render(file, report, verdict.reasons))
-    raise typer.Exit(EXIT_CODES[verdict.outcome])
+    weighed = _weighed(report, chosen, region)
+    # What is printed first is not lost with a file that cannot be written.
+    if _TO_STDOUT not in {html, sbom}:
+        _tell(out, weighed, file.name)
+    if html is not None:
+        _write_page(html, weighed, file.name)
+    if sbom is not None:
+        _write_bill(sbom, weighed, file.name)
+    raise typer.Exit(EXIT_CODES[weighed.outcome or "undetermined"])
+
+
+def _policy(choice: str, region: str | None) -> Policy:
+    import re
+
+    from shared.contracts.base import REGION_PATTERN
+    from shared.policy import PolicyError, load_policy
+
+    if region is not None and re.fullmatch(REGION_PATTERN.strip("^$"), region) is None:
+        raise CommandError("that is no region", where=region, advice="a name such as eu-central-1", exit_code=ExitCode.USAGE)
+    try:
+        return load_policy(choice)
+    except PolicyError as error:
+        raise CommandError("the policy cannot be used", where=choice, why=str(error), exit_code=ExitCode.USAGE) from error
+
+
+def _agree(image: Path, *, as_json: bool, targets: list[Path]) -> None:
+    """Refuse targets that the check would end in vain for, before it begins."""
+    if targets.count(_TO_STDOUT) + as_json > 1:
+        raise CommandError("only one thing can go to standard output", advice="name a file", exit_code=ExitCode.USAGE)
+    for target in targets:
+        if target == _TO_STDOUT:
+            continue
+        why = None
+        if target.is_dir() or not target.absolute().parent.is_dir():
+            why = "a folder" if target.is_dir() else "its folder does not exist"
+        elif target.exists() and image.exists() and target.samefile(image):
+            why = "it is the image itself"
+        if why is not None:
+            raise CommandError(
+                "the report cannot be written there", where=str(target), why=why, advice="name a file", exit_code=ExitCode.USAGE
+            )
 
 
 def _open(file: Path) -> int:
@@ -117,57 +155,78 @@ def _refuse(file: Path, why: str, advice: str) -> NoReturn:
     raise CommandError("there is no disk image to check", where=str(file), why=why, advice=advice, exit_code=ExitCode.USAGE)
 
 
-def _progress(out: Output) -> Any:
-    """Return what shows progress: one line rewritten on a terminal, nothing in a pipe."""
-    if out.json or not sys.stderr.isatty():
-        return lambda _phase, _done, _total: None
+def _weighed(report: Report, policy: Policy, region: str | None) -> Report:
+    """Return `report` with what `policy` says of it; items have the level that the policy's limits give them."""
+    from shared.contracts.gate import weigh
+    from shared.contracts.report import PolicyName, Unjudged
 
-    def show(phase: str, done: int, total: int) -> None:
-        sys.stderr.write(f"\r\x1b[2Kchecking {phase} {done}/{total}" if done < total else "\r\x1b[2K")
-        sys.stderr.flush()
-
-    return show
-
-
-def _render(file: Path, report: Report, reasons: tuple[str, ...]) -> RenderableType:
-    from rich.console import Group
-
-    parts: list[RenderableType] = [plain(f"{file.name}: {report.outcome}", _OUTCOMES[report.outcome or "undetermined"])]
-    parts += [plain(f"  {reason}", "yellow") for reason in reasons]
-    parts.append(_items(report))
-    size = f"{report.image.size_bytes:,} bytes"
-    virtual = f", {report.image.virtual_size_bytes:,} as a disk" if report.image.virtual_size_bytes is not None else ""
-    parts.append(plain(f"{report.image.format or 'unknown format'}, {size}{virtual}", "dim"))
-    parts.append(plain(report.image.digest, "dim"))
-    held = ", ".join(report.confinement) or "nothing: the inspector ran unconfined"
-    took = (report.finished_at - report.started_at).total_seconds()
-    policy = report.policy.name if report.policy else "-"
-    parts.append(plain(f"policy {policy}, rules {report.rules_version}, {took:.2f} s; confined by {held}", "dim"))
-    return Group(*parts)
+    verdict = weigh(
+        report.items,
+        policy.region(region).gate,
+        rules_version=report.rules_version,
+        platform=report.attributes.platform,
+        databases=report.databases,
+        now=report.finished_at,
+        complete=report.complete,
+        error=report.error,
+    )
+    return report.model_copy(
+        update={
+            "outcome": verdict.outcome,
+            "policy": PolicyName(name=policy.name, version=policy.version, digest=policy.digest, region=region),
+            "items": tuple(_levelled(item, verdict) for item in report.items),
+            "blocking": verdict.items or None,
+            "reasons": tuple(reason[:1024] for reason in verdict.reasons) or None,
+            "unjudged": tuple(Unjudged(item=name, reason=reason) for name, reason in verdict.unjudged) or None,
+        }
+    )
 
 
-def _items(report: Report) -> RenderableType:
-    from rich import box
-    from rich.table import Table
+def _levelled(item: Item, verdict: GateVerdict) -> Item:
+    from shared.contracts.gate import NO_DATABASE
 
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("", "item", "found"):
-        drawn.add_column(column, overflow="fold")
-    for item in sorted(report.items, key=lambda item: (_ORDER.index(item.level), item.name)):
-        mark, style = _MARKS[item.level]
-        drawn.add_row(plain(mark, style), plain(item.name), _found(item))
-    return drawn
+    level = verdict.levels.get(item.name)
+    if level is None:
+        return item
+    if level != "unsupported":
+        return item.model_copy(update={"level": level})
+    code = item.name.partition(".")[2] + NO_DATABASE
+    advice = f"{dict(verdict.unjudged)[item.name]}: load a newer one"
+    return item.model_copy(update={"level": level, "code": code, "advice": advice})
 
 
-def _found(item: Item) -> RenderableType:
-    from rich.console import Group
+def _write_page(target: Path, report: Report, name: str) -> None:
+    from shared.reporting.page import page
 
-    if item.level == "ok":
-        return plain("-" if item.value is None else item.value)
-    lines: list[RenderableType] = [plain(item.code or "", "bold")]
-    for evidence in item.evidence[:3]:
-        place = f"{evidence.path or ''}{'' if evidence.line is None else f':{evidence.line}'}"
-        lines.append(plain(f"{place}  {evidence.text}".strip() if evidence.text else place))
-    if item.advice:
-        lines.append(plain(item.advice, "italic"))
-    return Group(*lines)
+    _write(target, page(report, name=name))
+
+
+def _write_bill(target: Path, report: Report, name: str) -> None:
+    from shared.reporting.bill_of_materials import bill_of_materials
+
+    if report.packages is None:
+        raise CommandError(
+            "there is no bill of materials: no package database was read in this image",
+            where=str(target),
+            why=report.error,
+            advice="the report says what could be read",
+            exit_code=ExitCode.USAGE,
+        )
+    _write(target, bill_of_materials(report, name=name))
+
+
+def _write(target: Path, text: str) -> None:
+    if target == _TO_STDOUT:
+        print(text)
+        return
+    try:
+        # Names of files in an image may hold what no encoding has: it was made visible before.
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CommandError("the report cannot be written", where=str(target), why=error.strerror) from error
+
+
+def _tell(out: Output, report: Report, name: str) -> None:
+    from cli.check_report import drawn
+
+    out.document(report.as_document(), lambda: drawn(report, name))

@@ -21,6 +21,10 @@ class CheckerSettings(CommonSettings):
     claims_max: int = Field(default=3, ge=1, le=100, description="Claims of one job before the check is given up.")
     check_timeout_s: Seconds = Field(default=600, description="Wall clock of one check, inspection and digest, from its claim.")
     inspector_memory_bytes: int = Field(default=1 << 30, ge=128 << 20, description="Address space of an inspector.")
+    allow_unconfined: bool = Field(
+        default=False,
+        description="Check images although the system cannot confine the inspector: what a hostile image makes it do, it does.",
+    )
     inspector_command: tuple[str, ...] | None = Field(
         default=None, description="The program that inspects, as JSON list of words; the shipped inspector by default."
     )

@@ -3,12 +3,13 @@
 import asyncio
 import hashlib
 import os
+import platform
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
-from services.checker.adapters.inspector_process import InspectorLimits, OnProgress
+from services.checker.adapters.inspector_process import InspectorLimits, OnProgress, inspect_image
 from services.checker.adapters.jobs import (
     Claim,
     claim_job,
@@ -19,6 +20,7 @@ from services.checker.adapters.jobs import (
     store_report,
 )
 from services.checker.adapters.locations import LocationRefused, open_location
+from services.checker.domain.confinement import is_confined, why_not
 from services.checker.domain.result import completed, failed
 from services.checker.handlers.check_file import CHANGED, check_file
 from services.checker.settings import CheckerSettings
@@ -28,6 +30,7 @@ from shared.contracts.content_version import content_version_of
 from shared.contracts.report import Report
 from shared.database.pool import Database
 from shared.messaging.service import Service
+from shared.settings import SettingsError
 from shared.telemetry import metrics
 from shared.telemetry.logs import get_logger
 
@@ -55,11 +58,30 @@ class Workers:
         self._wake.set()
 
     async def run(self, service: Service) -> None:
-        """Work until cancelled."""
+        """Work until cancelled; raises `SettingsError` if the inspector cannot be confined and nobody said it need not be."""
+        if self._check == self._check_location:
+            await self._probe_confinement()
         async with asyncio.TaskGroup() as group:
             for number in range(self._settings.workers):
                 group.create_task(self._work(service, f"worker.{number}"))
             group.create_task(self._measure(service))
+
+    async def _probe_confinement(self) -> None:
+        """Inspect an empty file, to see what holds an inspector on this system."""
+        descriptor = os.memfd_create("nothing")
+        try:
+            inspection = await inspect_image(descriptor, command=self._settings.inspector_command)
+        finally:
+            os.close(descriptor)
+        held = inspection.confinement
+        await logger.ainfo("inspector_confined", by=held, error=inspection.error)
+        if not is_confined(held) and not self._settings.allow_unconfined:
+            message = (
+                f"the inspector cannot be confined on this system: {why_not(held)} ({inspection.error or 'it works otherwise'}). "
+                "Use a kernel with seccomp and a system with libseccomp.so.2, or, where every image is trusted, "
+                "set IMAGE_COMMONS_ALLOW_UNCONFINED=true"
+            )
+            raise SettingsError(message)
 
     async def _work(self, service: Service, name: str) -> None:
         while True:
@@ -186,9 +208,12 @@ class Workers:
         try:
             if content_version_of(os.fstat(descriptor)) != request.content_version:
                 raise LocationRefused(CHANGED)
-            return await check_file(
+            report = await check_file(
                 descriptor,
+                content_version=request.content_version,
                 stated_format=request.format,
+                name=request.name,
+                claims=request.claims,
                 limits=InspectorLimits(
                     wall_clock_s=self._settings.check_timeout_s,
                     cpu_s=max(1, int(self._settings.check_timeout_s)),
@@ -199,11 +224,18 @@ class Workers:
             )
         finally:
             os.close(descriptor)
+        if report.complete and not is_confined(report.confinement) and not self._settings.allow_unconfined:
+            error = f"the inspector was not confined: {why_not(report.confinement)}"
+            report = report.model_copy(update={"complete": False, "error": error})
+        return report.model_copy(update={"worker": f"{platform.node()[:48]}:{os.getpid()}"})
 
     async def _measure(self, service: Service) -> None:
         while True:
-            with suppress(OSError, TimeoutError):
-                depth, age_s = await queue_state(service.database.pool)
+            try:
+                depth, age_s = await queue_state(service.database.pool, timeout_s=_MEASURE_EVERY_S)
+            except Exception as error:  # noqa: BLE001 - a figure that cannot be had ends no worker; the next turn asks again
+                await logger.awarning("queue_not_measured", error=repr(error))
+            else:
                 metrics.CHECK_QUEUE_DEPTH.set(depth)
                 metrics.CHECK_QUEUE_AGE_SECONDS.set(age_s)
             await asyncio.sleep(_MEASURE_EVERY_S)

@@ -23,7 +23,7 @@ from shared.contracts.base import (
     Version,
 )
 from shared.contracts.facts import Claims, DiskFormat
-from shared.contracts.report import Attributes, Level, ScanDatabase
+from shared.contracts.report import Attributes, Level, ScanDatabase, VulnerabilityCounts
 
 
 class CheckRequested(Body):
@@ -66,6 +66,7 @@ class ResultItem(Shape):
     level: Level
     code: CodeText | None = None
     evidence: EvidenceList | None = None
+    vulnerabilities: VulnerabilityCounts | None = None
 
 
 class CheckCompleted(Body):

@@ -3,7 +3,7 @@
 The one table from which decoding, emitting, the AsyncAPI document and the golden files are made.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from pydantic import BaseModel
@@ -27,16 +27,18 @@ class EventType:
     model: type[BaseModel]
     key_field: str | None
     answered_by: tuple[type[BaseModel], ...] = ()
+    type: str = field(init=False)
+    """The full CloudEvents type."""
+    place: Topic = field(init=False)
+    """Its topic."""
+    key_path: tuple[str, ...] = field(init=False)
+    """`key_field` in its parts; empty where there is none."""
 
-    @property
-    def type(self) -> str:
-        """The full CloudEvents type."""
-        return f"{TYPE_PREFIX}{self.name}.v1"
-
-    @property
-    def place(self) -> Topic:
-        """Its topic."""
-        return TOPICS[self.topic]
+    def __post_init__(self) -> None:
+        # Asked for with every event: worked out once.
+        object.__setattr__(self, "type", f"{TYPE_PREFIX}{self.name}.v1")
+        object.__setattr__(self, "place", TOPICS[self.topic])
+        object.__setattr__(self, "key_path", () if self.key_field is None else tuple(self.key_field.split(".")))
 
 
 def _of(topic: str, key_field: str | None, **models: type[BaseModel]) -> list[EventType]:

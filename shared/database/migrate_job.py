@@ -56,7 +56,8 @@ async def _ensure_role(connection: "asyncpg.Connection[Any]", name: str, passwor
 
 async def _ensure_database(connection: "asyncpg.Connection[Any]", name: str) -> None:
     if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name):
-        await connection.execute(f'CREATE DATABASE "{name}" OWNER "{name}" ENCODING \'UTF8\' TEMPLATE template0')
+        # Collation C compares bytes: the order in which Python sorts, the same on every server, and the quickest.
+        await connection.execute(f"CREATE DATABASE \"{name}\" OWNER \"{name}\" ENCODING 'UTF8' LC_COLLATE 'C' TEMPLATE template0")
     # Every role may connect to every database unless told otherwise.
     await connection.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
 

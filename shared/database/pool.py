@@ -53,6 +53,9 @@ class Database:
                 "idle_in_transaction_session_timeout": "120000",
                 # The plans of the few statements here never gain from compilation, which costs milliseconds each.
                 "jit": "off",
+                # Nor from being planned anew for each value: they are written for one plan, and planning costs more than a small
+                # batch's rows.
+                "plan_cache_mode": "force_generic_plan",
             },
         )
         return cls(pool, source=f"/image-commons/{service}", topic_prefix=topic_prefix)

@@ -13,8 +13,8 @@ from shared.http.problems import QueryRefused, problem_response
 QUERY_TIMEOUT_S: Final = 5.0
 """How long one query may keep the database busy."""
 
-Query = Callable[[Request], Awaitable[bytes]]
-"""Answers a request with the bytes of a JSON document; raises `QueryRefused` where there is none."""
+Query = Callable[[Request], Awaitable[bytes | Response]]
+"""Answers a request with the bytes of a JSON document, or a whole response; raises `QueryRefused` where there is none."""
 
 
 def query_route(path: str, query: Query) -> Route:
@@ -29,6 +29,8 @@ def query_route(path: str, query: Query) -> Route:
             if fault_of(error) is not Fault.TRANSIENT:
                 raise
             return problem_response(QueryRefused(503, "ServiceUnavailable", "the database did not answer in time"))
+        if isinstance(body, Response):
+            return body
         return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
 
     return Route(path, endpoint, methods=["GET"])

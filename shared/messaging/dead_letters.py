@@ -4,13 +4,12 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Final
 
 from uuid_utils import uuid7
 
 from shared.contracts.dead_letters import DeadLetterRecorded
-from shared.contracts.envelope import MILLISECONDS_MAX
+from shared.contracts.envelope import moment
 from shared.database.transaction import Transaction
 from shared.messaging.headers import headers_to_json
 from shared.messaging.records import Dead, Reading, Record
@@ -29,11 +28,6 @@ _INSERT: Final = """
         $17::timestamptz[])
     ON CONFLICT (topic, partition, "offset") DO NOTHING RETURNING topic, partition, "offset"
 """
-
-
-def moment(timestamp_ms: int) -> datetime:
-    """Return the time of a broker's timestamp (milliseconds of Unix time)."""
-    return datetime.fromtimestamp(min(max(0, timestamp_ms), MILLISECONDS_MAX) / 1000, tz=UTC)
 
 
 async def bury(tx: Transaction, consumer: str, readings: Sequence[Reading]) -> None:

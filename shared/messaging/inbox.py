@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from shared.database.transaction import Transaction
-from shared.messaging.records import Reading, content_of, reused
+from shared.messaging.records import Reading, reused
 
 DONE: Final = "d"
 DEAD: Final = "x"
@@ -37,17 +37,17 @@ async def admit(tx: Transaction, readings: Sequence[Reading]) -> list[Reading]:
     identities = sorted(rows)
     columns = (
         identities,
-        [content_of(rows[identity].record) for identity in identities],
+        [rows[identity].content for identity in identities],
         [DONE if rows[identity].dead is None else DEAD for identity in identities],
     )
     tag = await tx.connection.execute(_ADMIT, *columns)
     if not repeated and tag == f"INSERT 0 {len(identities)}":
         return list(readings)
-    return await _sort_out(tx, readings, rows, inserted=int(tag.rsplit(" ", 1)[1]))
+    return await sort_out(tx, readings, rows, inserted=int(tag.rsplit(" ", 1)[1]))
 
 
-async def _sort_out(tx: Transaction, readings: Sequence[Reading], rows: dict[bytes, Reading], *, inserted: int) -> list[Reading]:
-    """Tell the new from the known when not all of a batch was new."""
+async def sort_out(tx: Transaction, readings: Sequence[Reading], rows: dict[bytes, Reading], *, inserted: int) -> list[Reading]:
+    """Tell the new from the known when not all of a batch was new: `rows` (by identity) were entered, `inserted` of them new."""
     known = await tx.connection.fetch(
         "SELECT identity, content, xmin::text::bigint = txid_current() % 4294967296 AS mine FROM inbox "
         "WHERE identity = ANY($1::bytea[])",
@@ -63,6 +63,6 @@ async def _sort_out(tx: Transaction, readings: Sequence[Reading], rows: dict[byt
         identity = reading.identity
         if identity is None or (identity in mine and rows[identity] is reading):
             fresh.append(reading)
-        elif content_of(reading.record) != content[identity]:
+        elif reading.content != content[identity]:
             fresh.append(reading if reading.event is None else reused(reading.record, reading.event))
     return fresh

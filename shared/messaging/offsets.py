@@ -12,17 +12,25 @@ Positions = Mapping[int, int]
 """Partition number to offset."""
 
 
-_FENCE: Final = """
-    WITH moved AS (SELECT * FROM unnest($2::int[], $3::bigint[], $4::bigint[]) AS moved (partition, start_offset, end_offset)),
-    held AS (
+FENCED: Final = """
+    moved AS (SELECT * FROM unnest($2::int[], $3::bigint[], $4::bigint[]) AS moved (partition, start_offset, end_offset)),
+    stands AS (
         SELECT partition, next_offset FROM consumer_offsets
         WHERE topic = $1 AND partition = ANY ($2::int[]) ORDER BY partition FOR UPDATE
+    ),
+    fenced AS (
+        UPDATE consumer_offsets AS stored SET next_offset = moved.end_offset
+        FROM stands JOIN moved USING (partition)
+        WHERE stored.topic = $1 AND stored.partition = stands.partition AND stands.next_offset = moved.start_offset
+        RETURNING stored.partition
     )
-    UPDATE consumer_offsets AS stored SET next_offset = moved.end_offset
-    FROM held JOIN moved USING (partition)
-    WHERE stored.topic = $1 AND stored.partition = held.partition AND held.next_offset = moved.start_offset
-    RETURNING stored.partition, transaction_timestamp() AS now
 """
+"""The fence as steps of a statement: `fenced` holds the partitions that stood at their start and were moved to their end.
+
+Parameters: topic, then per partition its number, start and end.
+"""
+
+_FENCE: Final = f"WITH {FENCED} SELECT partition, transaction_timestamp() AS now FROM fenced"  # noqa: S608 - constants
 
 
 class OffsetMoved(Exception):

@@ -3,7 +3,6 @@
 import asyncio
 import random
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,30 +13,24 @@ from shared.contracts.topics import TOPICS
 from shared.database.errors import TRIES, Fault, fault_of
 from shared.database.pool import Database
 from shared.database.transaction import Transaction
+from shared.messaging.admission import let_in
 from shared.messaging.dead_letters import bury
+from shared.messaging.failed_share import FailedShare
 from shared.messaging.handlers import BatchHandler, EachHandler, Park
-from shared.messaging.inbox import admit
-from shared.messaging.offsets import OffsetMoved, Positions, fence_and_advance
+from shared.messaging.offsets import OffsetMoved, Positions
 from shared.messaging.parked import EndOffsets, keys_with_parked, park
-from shared.messaging.reader_keys import admit_newer
 from shared.messaging.records import Reading, Record, failed, read
 from shared.telemetry import metrics
 from shared.telemetry.logs import get_logger
 
 _BACKOFF_FIRST_S: Final = 0.05
 _BACKOFF_MAX_S: Final = 5.0
-_RECENT_RECORDS: Final = 1000
-_FAILED_MIN: Final = 20
 
 logger = get_logger(__name__)
 
 
 class Interrupted(Exception):
     """The service is stopping; the batch at hand was rolled back and is read again after the next start."""
-
-
-class Halted(Exception):
-    """The consumer stopped on purpose: too large a share of recent records failed by our own fault."""
 
 
 @dataclass(slots=True)
@@ -59,17 +52,24 @@ class Processor:
     """Told why the batch at hand is being tried again, and None once it went through."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the service drains: what succeeds is finished, what fails is not tried again."""
-    _recent: deque[bool] = field(default_factory=lambda: deque(maxlen=_RECENT_RECORDS))
+    _share: FailedShare = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._share = FailedShare(f"records of {self.topic}", self.failed_share_max)
 
     async def process(self, records: Sequence[Record], start: Positions) -> dict[int, int]:
-        """Apply `records`, which follow on `start` (partition → offset); returns the new position of each partition.
+        """Decode and apply `records`; see `apply`."""
+        return await self.apply([read(record) for record in records], start)
+
+    async def apply(self, readings: list[Reading], start: Positions) -> dict[int, int]:
+        """Apply `readings`, which follow on `start` (partition → offset); returns the new position of each partition.
 
         Raises `OffsetMoved` if the database stands elsewhere, `Halted` if the consumer must not go on, `Interrupted` if it should
         stop while a failure keeps it from going on.
         """
         began = time.monotonic()
         position = dict(start)
-        await self._apply_or_narrow([read(record) for record in records], position)
+        await self._apply_or_narrow(readings, position)
         metrics.BATCH_SECONDS.labels(self.topic).observe(time.monotonic() - began)
         return position
 
@@ -82,7 +82,7 @@ class Processor:
             await self._apply_or_narrow(readings[:middle], position)
             await self._apply_or_narrow(readings[middle:], position)
             return
-        self._count_failure()
+        self._share.failed()
         await logger.aerror(
             "record_failed", topic=self.topic, offset=readings[0].record.offset, error=repr(error), exc_info=error
         )
@@ -124,9 +124,7 @@ class Processor:
         start = {reading.record.partition: position[reading.record.partition] for reading in readings}
         end = {reading.record.partition: reading.record.offset + 1 for reading in readings}
         async with self.database.transaction(asks_time=False) as tx:
-            await fence_and_advance(tx, self.topic, start=start, end=end)
-            fresh = await admit(tx, readings)
-            newer = await admit_newer(tx, self.topic, fresh)
+            fresh, newer = await let_in(tx, self.topic, readings, start=start, end=end)
             await bury(tx, f"{self.service}/{self.topic}", newer)
             parked = await self._handle(tx, [reading for reading in newer if reading.event is not None])
             await faults.reach(f"{self.service}.consume.before_commit")
@@ -170,16 +168,6 @@ class Processor:
             return False
         return True
 
-    def _count_failure(self) -> None:
-        failed = sum(self._recent) + 1
-        if failed >= _FAILED_MIN and failed > self.failed_share_max * max(len(self._recent), _FAILED_MIN):
-            message = (
-                f"{failed} of the last {max(len(self._recent), failed)} records of {self.topic} failed by our own fault; "
-                "the consumer stops rather than turn its input into dead letters. Mend or roll back the release, then restart."
-            )
-            raise Halted(message)
-        self._recent.append(True)
-
     def _count(self, readings: Sequence[Reading], fresh: Sequence[Reading], newer: Sequence[Reading], parked: int) -> None:
         dead = 0
         for reading in newer:
@@ -196,4 +184,4 @@ class Processor:
         for outcome, count in outcomes.items():
             if count:
                 metrics.RECORDS_CONSUMED.labels(self.topic, outcome).inc(count)
-        self._recent.extend([False] * min(len(readings), _RECENT_RECORDS))
+        self._share.succeeded(len(readings))

@@ -10,17 +10,10 @@ from typing import Any, Final
 
 from shared.contracts.envelope import Event
 from shared.contracts.topics import TOPICS
+from shared.database.columns import numbers, texts
 from shared.database.transaction import Transaction
 from shared.messaging.records import Reading
 
-_HOLD: Final = """
-    INSERT INTO reader_keys AS held (topic, key, source, sequence)
-    SELECT $1, newest.key, newest.source, newest.sequence
-    FROM unnest($2::text[], $3::text[], $4::bigint[]) AS newest (key, source, sequence) ORDER BY newest.key, newest.source
-    ON CONFLICT (topic, key, source) DO UPDATE SET
-        held_before = held.sequence, sequence = GREATEST(held.sequence, excluded.sequence)
-    RETURNING key, source, held_before, unclear
-"""
 _KNOWN: Final = ".known.v1"
 
 
@@ -33,6 +26,72 @@ class _Held:
     unclear_sequence: int | None = None
 
 
+def hold_steps(first: int, condition: str) -> str:
+    """Return steps of a statement that hold the newest sequence of each key, once `condition` holds.
+
+    Parameters: the topic is $1, from `first` on `Slots.columns`. `notable` tells the keys not all of whose events are plainly
+    newer than what was held; the rows of all are locked, in key order.
+    """
+    return f"""
+    held AS (
+        INSERT INTO reader_keys AS held (topic, key, source, sequence)
+        SELECT $1, newest.key, newest.source, newest.sequence
+        FROM unnest(${first}::text::text[], ${first + 1}::text::text[], ${first + 2}::text::bigint[])
+            AS newest (key, source, sequence)
+        WHERE {condition} ORDER BY newest.key COLLATE "C", newest.source COLLATE "C"
+        ON CONFLICT (topic, key, source) DO UPDATE SET
+            held_before = held.sequence, sequence = GREATEST(held.sequence, excluded.sequence)
+        RETURNING key, source, sequence, held_before, unclear
+    ),
+    notable AS (
+        SELECT key, source, held_before, unclear FROM held
+        WHERE unclear OR held_before = sequence OR (held_before IS NOT NULL AND key = ANY (${first + 3}::text::text[]))
+    )
+    """  # noqa: S608 - put together from constants
+
+
+_HOLD: Final = f"WITH {hold_steps(2, 'true')} SELECT * FROM notable"  # noqa: S608 - put together from constants
+
+
+@dataclass(slots=True)
+class Slots:
+    """The keys of a batch, each with its source where sources are told apart."""
+
+    newest: dict[tuple[str, str], int]
+    several: set[str]
+    """Keys with more than one event in the batch."""
+
+    def columns(self) -> tuple[str, str, str, str]:
+        """Return the parameters of `hold_steps`."""
+        ordered = sorted(self.newest)
+        return (
+            texts([key for key, _ in ordered]),
+            texts([source for _, source in ordered]),
+            numbers(self.newest[slot] for slot in ordered),
+            texts(sorted(self.several)),
+        )
+
+
+def slots_of(topic: str, readings: Sequence[Reading]) -> Slots:
+    """Return the keys of the events among `readings`, with the newest sequence of each."""
+    newest: dict[tuple[str, str], int] = {}
+    several: set[str] = set()
+    carries_state = TOPICS[topic].carries_state
+    for reading in readings:
+        event = reading.event
+        if event is None:
+            continue
+        slot = (event.subject, "" if carries_state else event.source)
+        sequence = event.sequence or 0
+        before = newest.get(slot)
+        if before is None:
+            newest[slot] = sequence
+        else:
+            several.add(event.subject)
+            newest[slot] = max(before, sequence)
+    return Slots(newest, several)
+
+
 async def admit_newer(tx: Transaction, topic: str, readings: Sequence[Reading]) -> list[Reading]:
     """Drop the events that are not newer than what is held, remember the newest, set and lift unclear marks.
 
@@ -41,26 +100,22 @@ async def admit_newer(tx: Transaction, topic: str, readings: Sequence[Reading]) 
     """
     if not TOPICS[topic].sequenced:
         return list(readings)
-    newest: dict[tuple[str, str], int] = {}
-    plain = True
-    for reading in readings:
-        if reading.event is None:
-            plain = plain and reading.dead is not None and reading.dead.key is None
-            continue
-        slot = _slot(topic, reading.event)
-        sequence = reading.event.sequence or 0
-        newest[slot] = max(newest.get(slot, 0), sequence)
-    if not plain:
+    if any(reading.event is None and (reading.dead is None or reading.dead.key is not None) for reading in readings):
         return await _admit_with_marks(tx, topic, readings)
-    if not newest:
+    slots = slots_of(topic, readings)
+    if not slots.newest:
         return list(readings)
-    slots = sorted(newest)
-    rows = await tx.connection.fetch(
-        _HOLD, topic, [key for key, _ in slots], [source for _, source in slots], [newest[slot] for slot in slots]
-    )
-    held = {(row["key"], row["source"]): row["held_before"] or 0 for row in rows}
-    if any(row["unclear"] for row in rows):
-        return await _admit_with_marks(tx, topic, readings, held)
+    return await judge(tx, topic, readings, slots, await tx.connection.fetch(_HOLD, topic, *slots.columns()))
+
+
+async def judge(tx: Transaction, topic: str, readings: Sequence[Reading], slots: Slots, notable: Sequence[Any]) -> list[Reading]:
+    """Return those of `readings` that are newer than what was held, in order, given what `hold_steps` told of their keys."""
+    # Of a key that was not told of, everything in the batch is newer than what was held: 0 stands for whatever that was.
+    held = {(row["key"], row["source"]): row["held_before"] or 0 for row in notable}
+    if any(row["unclear"] for row in notable):
+        return await _admit_with_marks(tx, topic, readings, dict.fromkeys(slots.newest, 0) | held)
+    if not held and not slots.several:
+        return list(readings)
     return _newer(topic, readings, held)
 
 
@@ -70,7 +125,7 @@ def _newer(topic: str, readings: Sequence[Reading], held: dict[tuple[str, str], 
         if reading.event is not None:
             slot = _slot(topic, reading.event)
             sequence = reading.event.sequence or 0
-            if sequence <= held[slot]:
+            if sequence <= held.get(slot, 0):
                 continue
             held[slot] = sequence
         kept.append(reading)

@@ -1,16 +1,16 @@
 """One record as read from a topic, and what became of reading it."""
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any
 
 from shared.contracts.envelope import Event, Undecodable, decode
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Record:
-    """A raw record: `topic` is the short name, `timestamp_ms` the broker's Unix time of the append."""
+    """A raw record, not to be changed: `topic` is the short name, `timestamp_ms` the broker's Unix time of the append."""
 
     topic: str
     partition: int
@@ -41,15 +41,20 @@ class Reading:
     record: Record
     event: Event[Any] | None
     dead: Dead | None = None
+    identity: bytes | None = field(init=False, default=None)
+    """The 16 bytes under which the inbox knows the event; None if source or id could not be read."""
+    content: bytes = field(init=False)
+    """16 bytes that stand for what the event says: where, of which type, with which sequence and key, and its value."""
 
-    @property
-    def identity(self) -> bytes | None:
-        """The 16 bytes under which the inbox knows the event; None if source or id could not be read."""
+    def __post_init__(self) -> None:
         if self.event is not None:
-            return identity_of(self.event.source, self.event.id)
-        if self.dead is not None and self.dead.source and self.dead.event_id:
-            return identity_of(self.dead.source, self.dead.event_id)
-        return None
+            self.identity = identity_of(self.event.source, self.event.id)
+        elif self.dead is not None and self.dead.source and self.dead.event_id:
+            self.identity = identity_of(self.dead.source, self.dead.event_id)
+        about = self.event or self.dead
+        head = f"{self.record.topic}\x00{about and about.type}\x00{about and about.sequence}\x00".encode(errors="surrogatepass")
+        whole = b"".join((head, self.record.key or b"", b"\x00", self.record.value or b""))
+        self.content = blake2b(whole, digest_size=16).digest()
 
 
 def read(record: Record) -> Reading:
@@ -97,15 +102,10 @@ def identity_of(source: str, event_id: str) -> bytes:
     The first 6 are a UUIDv7's milliseconds (RFC 9562, 5.7), so that rows written together lie together in the inbox's index; the
     rest, or all of it for other ids, is a hash.
     """
-    digest = hashlib.blake2b(f"{source}\x00{event_id}".encode(errors="surrogatepass"), digest_size=16).digest()
+    digest = blake2b(f"{source}\x00{event_id}".encode(errors="surrogatepass"), digest_size=16).digest()
     if len(event_id) == 36 and event_id[14] == "7":  # noqa: PLR2004 - a UUID's text
         try:
             return bytes.fromhex(event_id[:8] + event_id[9:13]) + digest[6:]
         except ValueError:
             return digest
     return digest
-
-
-def content_of(record: Record) -> bytes:
-    """Return 16 bytes that stand for the record's value."""
-    return hashlib.blake2b(record.value or b"", digest_size=16).digest()

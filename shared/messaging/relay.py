@@ -29,16 +29,21 @@ _STEP_TIMEOUT_S: Final = 15.0
 _RETRY_FIRST_S: Final = 0.1
 _RETRY_MAX_S: Final = 2.0
 _STEADY_S: Final = 5.0
-_SKIPPED_MAX: Final = 1000
+_GAP_KEPT_S: Final = 180.0
+"""Longer than any transaction lives: statements end after 60 s, idle transactions after 120 s (`Database.connect`)."""
+_GAPS_READ_MAX: Final = 4000
+_GAPS_BEFORE_FIRST: Final = 2000
 _DELETE_EVERY_S: Final = 0.1
 _DISCARD_TIMEOUT_S: Final = 5.0
 _BATCH_BYTES: Final = 128 * 1024
 
-_SELECT_NEXT: Final = "SELECT id, topic, key, headers, value FROM outbox WHERE id > $1 ORDER BY id LIMIT $2"
-_SELECT_THESE: Final = "SELECT id, topic, key, headers, value FROM outbox WHERE id = ANY ($1::bigint[]) ORDER BY id"
-_SELECT_PASSED: Final = (
-    "SELECT id, topic, key, headers, value FROM outbox WHERE id <= $1 AND id <> ALL ($2::bigint[]) ORDER BY id LIMIT $3"
+# One statement reads what follows the cursor and what was missing behind it: a later event of a key is committed only after the
+# earlier one, so whoever sees it sees that one too, and the order of ids is the order of each key. Two statements are two
+# snapshots, and what is committed between them leaves in the wrong order.
+_SELECT_NEXT: Final = (
+    "SELECT id, topic, key, headers, value FROM outbox WHERE id > $1 OR id = ANY ($2::bigint[]) ORDER BY id LIMIT $3"
 )
+_SELECT_UNSENT: Final = "SELECT id, topic, key, headers, value FROM outbox WHERE id <> ALL ($1::bigint[]) ORDER BY id LIMIT $2"
 
 logger = get_logger(__name__)
 _Packed = dict[tuple[str, int], list[Any]]
@@ -60,7 +65,8 @@ class Relay:
         self._records_max = records_max
         self._wake = asyncio.Event()
         self._sent: list[int] = []
-        self._skipped: set[int] = set()
+        self._high = 0
+        self._gaps: dict[int, float] = {}
         self._last_sweep = 0.0
         self.leads = False
         self.backlog = 0
@@ -123,7 +129,8 @@ class Relay:
             request_timeout_ms=10_000,
         )
         self._sent.clear()
-        self._skipped.clear()
+        self._high = 0
+        self._gaps.clear()
         deleting = asyncio.create_task(self._delete_for_ever(deleter))
         try:
             with _broker_failures():
@@ -135,62 +142,72 @@ class Relay:
             await _discard(producer)
 
     async def _steps(self, reader: "asyncpg.Connection[Any]", producer: AIOKafkaProducer, deleting: "asyncio.Task[None]") -> None:
-        high = 0
         while True:
             self._health.beat("relay")
             if deleting.done():
                 deleting.result()
             self._wake.clear()
-            if time.monotonic() - self._last_sweep > _POLL_S:
+            if self._sweep_is_due():
                 self._last_sweep = time.monotonic()
                 await self._measure(reader)
-                self._skipped.clear()
-                # An id below the cursor may have been committed after the cursor passed it.
-                rows = await reader.fetch(_SELECT_PASSED, high, self._sent, self._records_max)
-                await self._step(producer, rows, _pack(producer, rows))
-            elif self._skipped:
-                rows = await reader.fetch(_SELECT_THESE, sorted(self._skipped))
-                await self._step(producer, rows, _pack(producer, rows))
-                self._skipped.difference_update(row["id"] for row in rows)
-            rows = await reader.fetch(_SELECT_NEXT, high, self._records_max)
+                rows = await self._read_all(reader)
+            else:
+                rows = await self._read_next(reader)
             if not rows:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), _POLL_S)
                 continue
-            high = await self._burst(reader, producer, rows, high)
+            await self._burst(reader, producer, rows)
 
-    def _note_skipped(self, rows: list[Any], after: int) -> None:
-        """Remember the ids above `after` that `rows` leave out: transactions under way have taken them.
+    def _sweep_is_due(self) -> bool:
+        return time.monotonic() - self._last_sweep > _POLL_S
 
-        Their commit wakes the relay, which looks for just these; what it misses the next sweep finds.
-        """
-        if after and rows and rows[-1]["id"] - after - len(rows) <= _SKIPPED_MAX:
-            self._skipped.update(set(range(after + 1, rows[-1]["id"])).difference(row["id"] for row in rows))
+    async def _read_next(self, reader: "asyncpg.Connection[Any]") -> list[Any]:
+        """Read what follows the cursor, and what has filled gaps behind it; nothing else that is behind it is looked at."""
+        if len(self._gaps) > _GAPS_READ_MAX:
+            return await self._read_all(reader)
+        rows: list[Any] = await reader.fetch(_SELECT_NEXT, self._high, list(self._gaps), self._records_max)
+        self._note(rows)
+        return rows
 
-    async def _burst(self, reader: "asyncpg.Connection[Any]", producer: AIOKafkaProducer, rows: list[Any], after: int) -> int:
-        """Send `rows`, which follow on the id `after`, and all that follow them; returns the highest id sent.
+    async def _read_all(self, reader: "asyncpg.Connection[Any]") -> list[Any]:
+        rows: list[Any] = await reader.fetch(_SELECT_UNSENT, self._sent, self._records_max)
+        self._note(rows)
+        return rows
+
+    def _note(self, rows: list[Any]) -> None:
+        """Move the cursor behind `rows`, and remember the ids that are not there: transactions under way may have taken them."""
+        now = time.monotonic()
+        for gap in [gap for gap, since in self._gaps.items() if now - since > _GAP_KEPT_S]:
+            del self._gaps[gap]
+        if not rows:
+            return
+        newest = int(rows[-1]["id"])
+        first = self._high + 1 if self._high else max(1, rows[0]["id"] - _GAPS_BEFORE_FIRST)
+        self._gaps.update(dict.fromkeys(range(max(first, newest - 10 * _GAPS_READ_MAX), newest), now))
+        for row in rows:
+            self._gaps.pop(row["id"], None)
+        self._high = max(self._high, newest)
+
+    async def _burst(self, reader: "asyncpg.Connection[Any]", producer: AIOKafkaProducer, rows: list[Any]) -> None:
+        """Send `rows`, and all that follow them.
 
         While the broker takes one lot the next is read and packed. It is sent only once the broker has the one before: the order
         of a key must survive a send that fails.
         """
         packed = _pack(producer, rows)
-        high = after
-        while True:
-            self._note_skipped(rows, high)
-            high = int(rows[-1]["id"])
+        while rows:
             sending = asyncio.create_task(self._step(producer, rows, packed))
             try:
                 rows = []
-                if time.monotonic() - self._last_sweep <= _POLL_S:
-                    rows = await reader.fetch(_SELECT_NEXT, high, self._records_max)
+                if not self._sweep_is_due() and len(self._gaps) <= _GAPS_READ_MAX:
+                    rows = await self._read_next(reader)
                     packed = _pack(producer, rows)
                 await sending
             finally:
                 sending.cancel()
                 await asyncio.wait([sending])
             self._health.beat("relay")
-            if not rows:
-                return high
 
     async def _step(self, producer: AIOKafkaProducer, rows: list[Any], packed: _Packed) -> None:
         if not rows:

@@ -229,8 +229,10 @@ class Service:
 
     def _loops(self) -> list["asyncio.Task[None]"]:
         handlers = {wish.topic: wish.handler for wish in self.consumes if isinstance(wish.handler, EachHandler)}
+        share_max = self.settings.handler_failed_share_max
+        parked = ParkedRequests(self.database, self.name, handlers, failed_share_max=share_max)
         turns: dict[str, tuple[Callable[[], Awaitable[Any]], float]] = {
-            "parked": (ParkedRequests(self.database, self.name, handlers).turn, _TURN_S),
+            "parked": (parked.turn, _TURN_S),
             "retention": (lambda: sweep_inbox(self.database), _SWEEP_S),
         }
         if self.timers:
@@ -347,6 +349,8 @@ class Service:
         for subscriber in broker.subscribers:
             for task in getattr(subscriber, "tasks", ()):
                 task.cancel()
+        for subscription in self._subscriptions.values():
+            subscription.abandon()
         await self._stop_http(running)
         for task in running:
             task.cancel()

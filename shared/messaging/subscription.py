@@ -19,9 +19,11 @@ from faststream.kafka import KafkaBroker, KafkaMessage
 from shared import faults
 from shared.database.pool import Database
 from shared.health import Health
-from shared.messaging.offsets import OffsetMoved, begin_at, stored_offsets
-from shared.messaging.processor import Halted, Interrupted, Processor
-from shared.messaging.records import Record
+from shared.messaging.failed_share import Halted
+from shared.messaging.header_names import read_fast_again, read_leniently
+from shared.messaging.offsets import begin_at, stored_offsets
+from shared.messaging.processor import Interrupted, Processor
+from shared.messaging.records import Reading, Record, read
 from shared.telemetry.logs import get_logger
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 _POLL_TIMEOUT_MS: Final = 1000
 _COMMIT_EVERY_S: Final = 0.2
 _RETRY_S: Final = 0.5
+_DECODED_AT_ONCE: Final = 100
+"""Records decoded before others, the batch at hand above all, get their turn."""
 
 logger = get_logger(__name__)
 
@@ -53,6 +57,7 @@ class PositionedConsumer(AIOKafkaConsumer):  # type: ignore[misc]
         ours = self.subscription_of_ours
         while True:
             await ours.before_poll(self)
+            read_fast_again()
             try:
                 found: dict[TopicPartition, list[ConsumerRecord[Any, Any]]] = await super().getmany(
                     *partitions, timeout_ms=_POLL_TIMEOUT_MS, max_records=max_records
@@ -63,8 +68,9 @@ class PositionedConsumer(AIOKafkaConsumer):  # type: ignore[misc]
             except OffsetOutOfRangeError as error:
                 ours.halt(f"stored offsets outside the log: {error}")
             except UnicodeDecodeError as error:
-                # The client library decodes header names itself, gives no record of that batch up, and cannot step over it.
-                ours.halt(f"a header name that is not UTF-8, in one of {sorted(ours.positions.items())}: {error}")
+                await logger.awarning("header_name_unreadable", topic=ours.processor.topic, error=repr(error))
+                read_leniently()
+                ours.read_again()
             except KafkaError as error:
                 ours.processor.on_retry(f"poll failed: {error!r}"[:300])
                 await logger.awarning("poll_failed", topic=ours.processor.topic, error=repr(error))
@@ -73,7 +79,8 @@ class PositionedConsumer(AIOKafkaConsumer):  # type: ignore[misc]
                 if found:
                     ours.hand_out()
                     return found
-                ours.processor.on_retry(None)
+                if not ours.applying:
+                    ours.processor.on_retry(None)
 
 
 class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -92,6 +99,8 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         self.consumer: PositionedConsumer | None = None
         self.started = False
         """Whether the broker was reached and the topic was there."""
+        self.records_max = 0
+        """How many records a batch may have; one that has as many tells that more are waiting."""
         self._database = database
         self._health = health
         self._full_topic = topic_prefix + processor.topic
@@ -100,9 +109,10 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         self._last_commit = 0.0
         self._handed_out = False
         self._gather_s = gather_s
-        self._batch_ended = -gather_s
+        self._rests_until = 0.0
         self._halted = asyncio.Event()
         self._busy = asyncio.Lock()
+        self._at_hand: asyncio.Task[None] | None = None
 
     @property
     def loop_name(self) -> str:
@@ -114,20 +124,30 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         """The topic's name on the broker."""
         return self._full_topic
 
+    @property
+    def applying(self) -> bool:
+        """Whether a batch is being applied at this moment."""
+        return self._busy.locked()
+
     def hand_out(self) -> None:
         """Note that FastStream is given a batch, which `handle` must see before the next one is polled."""
         self._handed_out = True
 
+    def read_again(self) -> None:
+        """Have every partition sought anew before the next poll."""
+        self._due.update(self.positions)
+
     async def before_poll(self, consumer: PositionedConsumer) -> None:
         """Do what is due between two batches; does not return once the consumer must read no more."""
-        self._health.beat(self.loop_name)
+        if not self.applying:  # a batch that hangs must show, although the next one is being fetched
+            self._health.beat(self.loop_name)
         if self._halted.is_set() or self.processor.stopping.is_set():
             # For ever: FastStream would call again at once. The task is cancelled when the broker is stopped.
             await asyncio.Event().wait()
         if self._handed_out:
             # FastStream swallows what its parsers and middlewares raise and goes on behind the batch; here it is read again.
             self._handed_out = False
-            self._due.update(self.positions)
+            self.read_again()
             self.processor.on_retry("a batch was lost on its way through the framework")
             await logger.aerror("batch_lost_in_framework", topic=self.processor.topic)
             await asyncio.sleep(_RETRY_S)
@@ -138,7 +158,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _gather(self) -> None:
         """Under load, let a few records come together: what a batch costs by itself is many times what a record adds."""
-        pause_s = self._batch_ended + self._gather_s - time.monotonic()
+        pause_s = self._rests_until - time.monotonic()
         if pause_s > 0:
             await asyncio.sleep(pause_s)
 
@@ -201,7 +221,11 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         return {partition.partition: offset for partition, offset in ends.items()}
 
     async def handle(self, message: KafkaMessage) -> None:
-        """Apply one polled batch. Never lets an exception out: FastStream would swallow it and go on behind the batch."""
+        """Decode one polled batch and apply it, after the one before.
+
+        While a full one is applied the next is already fetched and decoded: more are waiting, and the database has its own core.
+        Never lets an exception out: FastStream would swallow it and go on behind the batch.
+        """
         self._handed_out = False
         raw = message.raw_message
         polled = raw if isinstance(raw, tuple) else (raw,)
@@ -211,28 +235,40 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         start = {record.partition: self.positions[record.partition] for record in records}
         for record in records:
             self.positions[record.partition] = record.offset + 1
+        readings: list[Reading] = []
+        for first in range(0, len(records), _DECODED_AT_ONCE):
+            readings += map(read, records[first : first + _DECODED_AT_ONCE])
+            await asyncio.sleep(0)
+        if self._at_hand is not None:
+            await asyncio.wait([self._at_hand])
+        self._at_hand = asyncio.create_task(self._apply(readings, start))
+        if len(polled) < self.records_max:
+            await asyncio.wait([self._at_hand])
+            self._rests_until = time.monotonic() + self._gather_s
+
+    async def _apply(self, readings: list[Reading], start: Mapping[int, int]) -> None:
+        """Apply a batch, if it may still be begun; what keeps it from being applied is met by reading it again."""
         async with self._busy:
+            if self._halted.is_set() or self.processor.stopping.is_set():
+                return
             try:
-                self._acknowledged.update(await self.processor.process(records, start))
-            except OffsetMoved as moved:
-                await logger.awarning("offset_moved", topic=self.processor.topic, batch=start, stored=moved.stored)
-                self._due.update(partition for partition in start if partition in self.positions)
+                self._acknowledged.update(await self.processor.apply(readings, start))
             except Interrupted:
                 await logger.awarning("batch_given_up", topic=self.processor.topic, batch=start)
             except Halted as halted:
                 self.halt(str(halted))
-        self._batch_ended = time.monotonic()
+            except Exception as error:  # noqa: BLE001 - above all `OffsetMoved`; nobody would hear of another
+                await logger.awarning("batch_read_again", topic=self.processor.topic, batch=start, error=repr(error))
+                self._due.update(partition for partition in start if partition in self.positions)
+
+    def abandon(self) -> None:
+        """Roll back the batch at hand, if there is one: the time to stop in is over."""
+        if self._at_hand is not None:
+            self._at_hand.cancel()
 
     def _record(self, record: "ConsumerRecord[Any, Any]") -> Record:
-        return Record(
-            self.processor.topic,
-            record.partition,
-            record.offset,
-            record.key,
-            record.headers,
-            record.value,
-            record.timestamp,
-        )
+        topic = self.processor.topic
+        return Record(topic, record.partition, record.offset, record.key, record.headers, record.value, record.timestamp)
 
     async def _commit(self, consumer: PositionedConsumer) -> None:
         """Tell the broker how far we are, for whoever watches lag there; the offsets that count are the database's."""
@@ -308,6 +344,7 @@ async def subscribe(
 
     def build(**options: Any) -> PositionedConsumer:  # noqa: ANN401 - whatever FastStream passes on
         subscription = groups[options["group_id"]]
+        subscription.records_max = records_max[subscription.processor.topic]
         consumer = PositionedConsumer(**{**connection, **options})
         consumer.subscription_of_ours = subscription
         subscription.consumer = consumer

@@ -12,8 +12,8 @@ import pytest
 import services.checker.workers
 from services.checker.handlers.check_file import CHANGED
 from shared.contracts.content_version import content_version_of
-from shared.contracts.gate import DECLARED_ITEMS, RULES_VERSION
 from shared.contracts.report import Report
+from shared.contracts.rules import RULES_VERSION, declared_items
 from tests.checker.desk import Desk, job
 from tests.checker.inspectors import Halt, inspector
 from tests.inspector.disks import KERNEL, Root, ext4
@@ -32,7 +32,7 @@ async def kept_report(desk: Desk, report_id: str) -> bytes:
 async def test_a_good_image(desk: Desk, image: Path) -> None:
     told = (await desk.check(job(image=image, format="qcow2"))).data
     assert (told["complete"], told.get("error"), told["publication_id"]) == (True, None, "pub-1")
-    assert {item["name"]: item["level"] for item in told["items"]} == dict.fromkeys(DECLARED_ITEMS[RULES_VERSION], "ok")
+    assert {item["name"]: item["level"] for item in told["items"]} == dict.fromkeys(declared_items(RULES_VERSION, "linux"), "ok")
     assert told["attributes"] == {
         "platform": "Debian",
         "os_version": "Debian 12",
@@ -108,11 +108,6 @@ async def test_an_image_that_changes_meanwhile(
     assert (report.complete, report.error) == (False, CHANGED)
 
 
-@pytest.mark.xfail(
-    reason="check_file compares with the content it finds at its beginning, not with the job's",
-    raises=AssertionError,
-    strict=True,
-)
 async def test_an_image_that_changes_between_two_looks(desk: Desk, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def look(status: os.stat_result) -> str:
         append(image)
@@ -147,6 +142,23 @@ async def test_progress_is_told_as_it_comes(make_desk: Callable[..., Desk], imag
     assert 0 < first < second < last.sequence
 
 
+async def test_a_report_that_no_digest_binds_to_the_image_is_none(
+    make_desk: Callable[..., Desk], images: Path, tmp_path: Path
+) -> None:
+    image = images / "endless.raw"
+    image.touch()
+    os.truncate(image, 4 << 40)
+    program = (
+        f"for name in {list(declared_items(RULES_VERSION, 'linux'))}: say(item={{'name': name, 'level': 'ok', 'value': 'x'}})"
+    )
+    desk = make_desk(inspector_command=inspector(tmp_path, f"{program}\nsay(end={{}})\nsys.exit()"), check_timeout_s=3)
+    told = await desk.check(job(image=image))
+    assert told.error == f"{4 << 40} bytes were not read for their digest within 3 s"
+    assert {"items", "image_digest", "report_id", "report_sha256"} & told.data.keys() == {"items"}
+    assert told.data["items"] == []
+    assert await desk.count("reports") == 0
+
+
 @pytest.mark.parametrize("kind", ["missing", "fifo", "folder", "outside"])
 async def test_what_is_not_opened_ends_with_the_reason(desk: Desk, images: Path, image: Path, kind: str) -> None:
     path = images / kind
@@ -163,12 +175,12 @@ async def test_what_is_not_opened_ends_with_the_reason(desk: Desk, images: Path,
         "outside": "not beneath the configured image roots",
     }
     told = await desk.check(job(image=path))
-    assert told.error == f"{path.as_uri()}: {reasons[kind]}"
+    assert told.error.endswith(f"/{path.name}: {reasons[kind]}")
     assert await desk.count("reports") == 0
     assert (await desk.check(job("check-2", image))).data["complete"]
 
 
-@pytest.mark.xfail(reason="the reason comes last, and a long location cuts it off", raises=AssertionError, strict=True)
 async def test_the_reason_is_told_however_long_the_location(desk: Desk, images: Path) -> None:
     told = await desk.check(job(image=f"{images}/{'x' * 800}"))
-    assert "File name too long" in told.error
+    # As much as an answer about it holds.
+    assert "File name too long" in told.error[:256]

@@ -24,6 +24,7 @@ from shared.contracts.envelope import encode
 from shared.contracts.report import Report
 from shared.database.pool import Database
 from shared.messaging.service import Service
+from shared.settings import SettingsError
 from tests.checker.desk import job
 from tests.checker.inspectors import Halt, inspector
 from tests.messaging.cluster import Cluster, eventually
@@ -104,7 +105,7 @@ async def test_from_the_jobs_record_to_the_results(
     folder = image.parent.parent
     halt = Halt(folder)
     program = f"say(progress={{'phase': 'files', 'done': 1, 'total': 2}})\n{halt.program}"
-    settings = make_settings(inspector_command=inspector(folder, program), renew_every_s=0.1)
+    settings = make_settings(inspector_command=inspector(folder, program, only=image.name), renew_every_s=0.1)
     counted = "SELECT result_sequence FROM check_jobs WHERE phase IS NOT NULL AND result_sequence > $1"
     async with running(build(settings)):
         await cluster.produce(draft(job("check-1", image)), draft(job("check-1", image), 2))
@@ -169,3 +170,16 @@ async def test_two_checkers_share_the_jobs_and_do_each_once(
     assert await database.pool.fetchval("SELECT count(*) FROM check_jobs WHERE claim_number <> 1") == 0
     assert Counter(data["check_id"] for _, data in await results(cluster)) == dict.fromkeys(checks, 1)
     assert await database.pool.fetchval("SELECT count(*) FROM reports") == count
+
+
+@pytest.mark.usefixtures("database", "cluster")
+async def test_a_checker_whose_inspector_is_not_confined_does_not_start(
+    make_settings: Callable[..., CheckerSettings], image: Path
+) -> None:
+    begin = {"version": "1", "confinement": ["NOT only reading system calls (seccomp): no libseccomp"]}
+    program = f"say(begin={begin!r})\nsys.exit(1)"
+    command = inspector(image.parent.parent, program)
+    with pytest.raises(SettingsError, match="cannot be confined on this system: only reading system calls"):
+        await build(make_settings(inspector_command=command)).run()
+    async with running(build(make_settings(inspector_command=command, allow_unconfined=True))):
+        pass

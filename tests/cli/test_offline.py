@@ -125,7 +125,7 @@ def test_service_with_bad_settings_says_which() -> None:
 def test_shown_text_holds_nothing_a_terminal_acts_on(text: str) -> None:
     shown = safe(text)
     assert not any(ord(character) < 32 or 0x7F <= ord(character) < 0xA0 for character in shown)
-    assert len(shown) <= 400 * 6
+    assert len(shown) <= 400 * 10
 
 
 def test_escape_sequences_and_overrides_are_shown_not_obeyed() -> None:

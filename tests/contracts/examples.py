@@ -233,7 +233,15 @@ _BODIES: Final[tuple[BaseModel, ...]] = (
         publication_id=PUBLICATION,
         image_id=IMAGE,
         complete=False,
-        items=(checks.ResultItem(name="GUESTOS.Fstab", level="failed", code="Fstab.ByDevice", evidence=_EVIDENCE),),
+        items=(
+            checks.ResultItem(
+                name="SECURITY.Vulnerabilities",
+                level="failed",
+                code="Vulnerabilities.KnownExploited",
+                evidence=_EVIDENCE,
+                vulnerabilities=report.VulnerabilityCounts(known_exploited=1, fixed_high=2),
+            ),
+        ),
         attributes=report.Attributes(
             platform="ubuntu", os_version="24.04", kernel_version="6.8.0-51-generic", architecture="x86_64", boot_mode="UEFI"
         ),
@@ -242,7 +250,7 @@ _BODIES: Final[tuple[BaseModel, ...]] = (
         report_id=REPORT,
         report_sha256=DIGEST,
         rules_version="1",
-        databases=(report.ScanDatabase(name="clamav", version="27500", date="2026-01-01"),),
+        databases=(report.ScanDatabase(name="clamav", version="27500", date="2026-01-01", purpose="malware"),),
         error="the file ends early",
     ),
     *(each(state=_IMAGE_STATE, change=_IMAGE_CHANGE) for each in _IMAGE_EVENTS),

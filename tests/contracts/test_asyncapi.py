@@ -77,13 +77,13 @@ def test_the_yaml_is_the_document_and_nothing_is_by_anchor() -> None:
 
 def test_check_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "contracts" / "asyncapi.yaml"
-    assert main(["--check"], file=file) == 1
+    assert main(["--check"], folder=file.parent) == 1
     assert not file.exists()
-    assert main([], file=file) == 0
-    assert main(["--check"], file=file) == 0
+    assert main([], folder=file.parent) == 0
+    assert main(["--check"], folder=file.parent) == 0
     capsys.readouterr()
     file.write_text(file.read_text(encoding="utf-8").replace("maxLength: 2048", "maxLength: 4096"), encoding="utf-8")
-    assert main(["--check"], file=file) == 1
+    assert main(["--check"], folder=file.parent) == 1
     assert "run `python -m shared.contracts.generate`" in capsys.readouterr().err
 
 

@@ -15,19 +15,23 @@ from shared.contracts.answers import Evidence
 from shared.contracts.checks import CheckRequested, ResultItem
 from shared.contracts.codes import CODES, Code
 from shared.contracts.envelope import decode, encode
-from shared.contracts.gate import DECLARED_ITEMS, RULES_VERSION
 from shared.contracts.image_events import ImageChange, ImageState, PublicationRefused
 from shared.contracts.instance_events import InstanceRefused, InstanceState
 from shared.contracts.registry import REGISTRY, EventType, event_type_of
-from shared.contracts.report import Attributes, Report
+from shared.contracts.report import Attributes, Report, VulnerabilityCounts
 from shared.contracts.requests import ChangeNotes
+from shared.contracts.rules import RULES_VERSION, declared_items
 from shared.contracts.topics import EVENT_BYTES_MAX
+from shared.policy import shipped_policy
 from tests.contracts.examples import ACCOUNT, CHECK, IMAGE, INSTANCE, NOON
 from tests.contracts.largest import ESCAPED, PENGUIN, largest
 
 ORDINARY = {"message": PENGUIN * 512, "actor": {"kind": "operator", "id": "o" * 64}, "reason": PENGUIN * 256}
 """What an answer says beside the state when nothing is refused."""
 BOUNDED = [each for each in REGISTRY.values() if each.place.kind in {"facts", "requests", "jobs"}]
+
+
+POLICY = shipped_policy("gate")
 
 
 def fits(data: BaseModel, subject: str) -> None:
@@ -90,6 +94,7 @@ def test_the_largest_refusal_of_the_rules_fits() -> None:
 
 def largest_result(character: str) -> BaseModel:
     """Return what the checker says of the largest report that the rules allow."""
+    counts = dict.fromkeys(VulnerabilityCounts.model_fields, 2**31 - 1)
     evidence = {"path": character * 1024, "line": 2**31 - 1, "text": character * 1024, "sha256": "0" * 64}
     report = Report.model_validate_json(
         json.dumps(
@@ -100,8 +105,14 @@ def largest_result(character: str) -> BaseModel:
                 "started_at": "2026-01-01T00:00:00Z",
                 "finished_at": "2026-01-01T00:00:00Z",
                 "items": [
-                    {"name": name, "level": "unsupported", "code": "c" * 64, "evidence": [evidence] * 64}
-                    for name in DECLARED_ITEMS[RULES_VERSION]
+                    {
+                        "name": name,
+                        "level": "unsupported",
+                        "code": "c" * 64,
+                        "evidence": [evidence] * 64,
+                        "vulnerabilities": counts,
+                    }
+                    for name in declared_items("2", "linux")
                 ],
                 "complete": False,
                 "error": character * 1024,
@@ -120,13 +131,13 @@ def test_the_largest_result_of_a_check_fits() -> None:
 @pytest.mark.parametrize("character", [PENGUIN, ESCAPED])
 def test_the_largest_refusal_of_a_check_fits(character: str) -> None:
     evidence = tuple(Evidence(path=character * 256, line=2**31 - 1, text=character * 256, sha256="0" * 64) for _ in range(3))
-    items = [ResultItem(name=name, level="failed", code="c" * 64, evidence=evidence) for name in DECLARED_ITEMS[RULES_VERSION]]
+    items = [ResultItem(name=name, level="failed", code="c" * 64, evidence=evidence) for name in declared_items("2", "linux")]
     result = largest_result(PENGUIN).model_copy(update={"items": tuple(items), "complete": True, "error": None})
     publication = Publication(
         publication_id="p", image_id=IMAGE, region="eu-1", account_id="a", state="checking", since=NOON, name="n", request_id="r",
         requested_at=NOON, content_version=result.content_version,
     )  # fmt: skip
-    verdict = verdict_of(result, publication, now=NOON)
+    verdict = verdict_of(result, publication, now=NOON, policy=POLICY.region().gate, policy_version=POLICY.label)
     assert verdict.problems[0].evidence
     change = ImageChange(message=f"refused: {len(verdict.problems)} problems", problems=verdict.problems)
     fits(PublicationRefused(state=largest_image_held(), change=change), IMAGE)

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from services.checker.handlers.check_file import check_file
-from shared.contracts.gate import POLICIES, GateVerdict, weigh
+from shared.contracts.gate import GateVerdict, weigh
 from shared.contracts.report import Item, Report
+from shared.policy import shipped_policy
+from tests.inspector.linux_roots import complete
 
 MIB: Final = 1 << 20
 ROOT_UUID: Final = "11111111-2222-4333-8444-555555555555"
@@ -39,10 +41,13 @@ class Root:
         shell = bytearray(64)
         shell[:6] = b"\x7fELF\x02\x01"
         shell[18:20] = struct.pack("<H", 62)
+        system = {path.strip("/"): file for path, file in complete().items() if path != "/bin/sh"}
         files: Mapping[str, bytes | None] = {
+            **{path: file.data for path, file in system.items() if file.link is None},
             "etc/os-release": OS_RELEASE.encode(),
             "etc/fstab": FSTAB.encode(),
-            f"boot/vmlinuz-{KERNEL}": b"kernel",
+            "etc/passwd": b"root:x:0:0:root:/root:/bin/sh\n",
+            "etc/shadow": b"root:*:20000::::::\n",
             "usr/bin/sh": bytes(shell),
             **self.files,
         }
@@ -50,7 +55,9 @@ class Root:
             if content is not None:
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (folder / path).write_bytes(content)
-        for path, target in {"bin": "usr/bin", **self.links}.items():
+                (folder / path).chmod(system[path].permissions if path in system else 0o644)
+        links = {path: file.link for path, file in system.items() if file.link is not None}
+        for path, target in {"bin": "usr/bin", **links, **self.links}.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).symlink_to(target)
 
@@ -107,7 +114,16 @@ async def report_of(path: Path, stated_format: str | None = None) -> Report:
 
 def verdict(report: Report) -> GateVerdict:
     """Weigh a report as the gate does."""
-    return weigh(report.items, POLICIES["gate"], rules_version=report.rules_version, complete=report.complete, error=report.error)
+    return weigh(
+        report.items,
+        shipped_policy("gate").region().gate,
+        rules_version=report.rules_version,
+        platform=report.attributes.platform,
+        databases=report.databases,
+        now=report.finished_at,
+        complete=report.complete,
+        error=report.error,
+    )
 
 
 def item(report: Report, name: str) -> Item:

@@ -93,7 +93,7 @@ async def test_what_it_is(tmp_path: Path, root: Root, name: str, value: str) -> 
     [
         (Root({"etc/os-release": b"VERSION_ID=12\n"}), "Platform"),
         (Root({"etc/os-release": b"ID=debian\n"}), "OSVersion"),
-        (Root({f"boot/vmlinuz-{KERNEL}": None}), "KernelVersion"),
+        (Root({f"boot/vmlinuz-{KERNEL}": None, "boot/grub/grub.cfg": None}), "KernelVersion"),
         (Root({"usr/bin/sh": b"#!text"}), "Architecture"),
     ],
 )

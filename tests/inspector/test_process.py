@@ -12,12 +12,14 @@ import pytest
 
 from services.checker.adapters.inspector_process import PROGRAM, Inspection, InspectorLimits, inspect_image
 from services.checker.handlers.check_file import check_file
-from shared.contracts.gate import DECLARED_ITEMS, POLICIES, RULES_VERSION, weigh
+from shared.contracts.gate import weigh
+from shared.contracts.rules import RULES_VERSION, declared_items
+from shared.policy import shipped_policy
 
 LIMITS = InspectorLimits(wall_clock_s=10, output_bytes_max=200_000)
 BEGIN = {"begin": {"version": "1", "confinement": []}}
 IMAGE = {"image": {"format": "raw", "size_bytes": 1, "virtual_size_bytes": 1}}
-ITEMS = [{"item": {"name": name, "level": "ok", "value": "x"}} for name in DECLARED_ITEMS[RULES_VERSION]]
+ITEMS = [{"item": {"name": name, "level": "ok", "value": "x"}} for name in declared_items(RULES_VERSION, "linux")]
 END = {"end": {}}
 
 
@@ -39,7 +41,7 @@ def says(*lines: object) -> str:
 
 def passes(inspection: Inspection) -> bool:
     """Whether the gate would let an image through on this."""
-    found = weigh(inspection.items, POLICIES["gate"], complete=inspection.complete, error=inspection.error)
+    found = weigh(inspection.items, shipped_policy("gate").region().gate, complete=inspection.complete, error=inspection.error)
     return found.outcome == "passed"
 
 
@@ -81,7 +83,7 @@ ENDS = {
     "a failure": ("sys.exit('no parser\\x1b[31m here')", "ended with exit code 1 before it had finished: no parser?[31m here"),
     "a signal": ("os.kill(os.getpid(), signal.SIGSEGV)", "was killed by signal 11 before it had finished"),
     "half of it": (says(BEGIN, IMAGE, *ITEMS), "ended with exit code 0 before it had finished"),
-    "items left out": (says(BEGIN, IMAGE, *ITEMS[1:], END), "left out " + DECLARED_ITEMS[RULES_VERSION][0]),
+    "items left out": (says(BEGIN, IMAGE, *ITEMS[1:], END), "left out " + declared_items(RULES_VERSION, "linux")[0]),
 }
 
 

@@ -40,7 +40,8 @@ class Deployment:
         async def ready() -> bool:
             self.check(service)
             try:
-                return not await service.health.not_ready()
+                # A service that has not come so far as to name its needs is not ready, either; over HTTP nobody could ask yet.
+                return bool(service.health.needs) and not await service.health.not_ready()
             except RuntimeError:
                 return False
 

@@ -12,7 +12,8 @@ from shared.contracts.envelope import Event
 from shared.database.pool import Database
 from shared.database.transaction import Transaction
 from shared.messaging import processor
-from shared.messaging.processor import Halted, Interrupted
+from shared.messaging.failed_share import Halted
+from shared.messaging.processor import Interrupted
 from tests.messaging.reader import Reader
 from tests.messaging.sample import accounts, keep_account, swallow
 from tests.messaging.wire import fact

@@ -43,6 +43,14 @@ async def test_a_used_identity_with_other_bytes_is_a_dead_letter(facts: Reader) 
     assert await facts.journal() == [(once.event_id, "kept")]
 
 
+async def test_the_same_body_with_another_sequence_is_no_duplicate(facts: Reader) -> None:
+    """What an event says is more than its body: a duplicate is the same in all of it."""
+    once = fact("a", event_id=str(uuid7()))
+    await facts.feed(once)
+    await facts.feed(fact("a", sequence=2, event_id=once.event_id))
+    assert [row["reason_code"] for row in await facts.dead()] == ["identity_reused"]
+
+
 async def test_a_used_identity_within_one_batch_is_a_dead_letter(facts: Reader) -> None:
     once = fact("a", event_id=str(uuid7()))
     await facts.feed(once, fact("a", sequence=2, name="Other", event_id=once.event_id), fact("b"))

@@ -13,6 +13,7 @@ from shared.contracts.topics import PARTITIONS
 from shared.database.pool import Database
 from shared.database.transaction import Transaction
 from shared.messaging import parked
+from shared.messaging.failed_share import Halted
 from shared.messaging.handlers import Park, each
 from shared.messaging.parked import ParkedRequests
 from shared.messaging.partitions import partition_of
@@ -132,8 +133,7 @@ async def test_later_requests_of_the_key_stay_behind_it(waiting: Reader, again: 
     await waiting.feed(permit("a", ticket="4"))
     assert await _what(waiting) == ["kept"]
     await _read_as_far_as(waiting.database, "a", 1)
-    for _ in range(3):
-        assert await again.turn() == 1
+    assert await again.turn() == 3
     assert await _what(waiting) == ["kept", "permitted 1", "permitted 2", "permitted 4"]
     await _read_as_far_as(waiting.database, "b", 1)
     assert await again.turn() == 1
@@ -145,7 +145,7 @@ async def test_a_request_that_needs_no_waiting_stays_behind_one_of_its_batch_tha
     await waiting.feed(permit("a", ticket="1"), permit("a", ticket="now"), permit("b", ticket="now"))
     assert await _what(waiting) == ["refused now"]
     await _read_as_far_as(waiting.database, "a", 1)
-    assert [await again.turn(), await again.turn()] == [1, 1]
+    assert await again.turn() == 2
     assert await _what(waiting) == ["refused now", "refused 1", "refused now"]
 
 
@@ -187,6 +187,22 @@ async def test_a_request_that_fails_for_ever_is_buried_and_others_go_on(
     assert len(await waiting.outbox("dead-letters")) == 1
 
 
+async def test_a_release_that_fails_on_all_of_them_buries_a_few_and_stops(
+    waiting: Reader, again: ParkedRequests, ends: _Ends
+) -> None:
+    ends.end = 0
+    await waiting.feed(*(permit(f"acc-{number}", ticket="1") for number in range(40)))
+    await waiting.database.pool.execute("UPDATE parked_requests SET value = $1", permit("acc-1", ticket="fail").value)
+    for _ in range(6):
+        with pytest.raises((LookupError, RuntimeError, Halted)):
+            await again.turn()
+    left = await waiting.database.pool.fetchval("SELECT count(*) FROM parked_requests")
+    assert 20 <= left < 40
+    with pytest.raises(Halted, match="parked requests failed by our own fault"):
+        await again.turn()
+    assert await waiting.database.pool.fetchval("SELECT count(*) FROM parked_requests") == left
+
+
 async def test_a_broker_that_is_away_while_parking_blames_nobody(database: Database) -> None:
     asked: list[str] = []
 
@@ -201,3 +217,13 @@ async def test_a_broker_that_is_away_while_parking_blames_nobody(database: Datab
     await reader.feed(permit("a"))
     assert await reader.dead() == []
     assert await database.pool.fetchval("SELECT count(*) FROM parked_requests") == 1
+
+
+async def test_many_behind_one_another_are_one_turn(waiting: Reader, again: ParkedRequests, facts: Reader) -> None:
+    """Whoever parks many requests on somebody else's key must not make its owner wait for a turn for each."""
+    await waiting.feed(*(permit("a", ticket=f"T-{number}") for number in range(120)), permit("b"))
+    await facts.feed(fact("a"))
+    for key in ("a", "b"):
+        await _read_as_far_as(waiting.database, key, 1)
+    assert await again.turn() == 121
+    assert [what for what in await _what(waiting) if what.startswith("permitted")] == [f"permitted T-{n}" for n in range(120)]

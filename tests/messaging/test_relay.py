@@ -1,6 +1,7 @@
 """The relay: everything committed reaches the broker, in order per key, at least once."""
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -63,15 +64,43 @@ def _without_repeats(sequences: list[int]) -> list[int]:
 
 
 async def test_each_key_is_in_order(settings: CommonSettings, database: Database, cluster: Cluster) -> None:
+    """Writers side by side for as long as it takes that commits fall between any two statements of the relay."""
     await cluster.create("account-events")
+    ends = time.monotonic() + 3
+
+    async def write(writer: int) -> int:
+        turn = 0
+        while time.monotonic() < ends:
+            await _emit(database, *[f"k{(writer * 3 + turn + number) % 5}" for number in range(writer + 1)])
+            turn += writer + 1
+        return turn
+
     async with _running(settings, database, records_max=50):
-        await asyncio.gather(
-            *(_emit(database, *[f"k{number % 7}" for number in range(start, start + 40)]) for start in range(10))
-        )
+        emitted = sum(await asyncio.gather(*(write(writer) for writer in range(4))))
         await _empty(database)
     sequences = await _sequences(cluster)
-    assert sum(map(len, sequences.values())) == 400
+    assert sum(map(len, sequences.values())) == emitted
     assert all(found == list(range(1, len(found) + 1)) for found in sequences.values())
+
+
+async def test_two_of_a_key_committed_behind_and_before_the_cursor_leave_in_order(
+    settings: CommonSettings, database: Database, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cursor stands between the ids of two events of one key when both become visible."""
+    await cluster.create("account-events")
+    monkeypatch.setattr(relay_module, "_POLL_S", 3600)
+    async with _running(settings) as relay:
+        await eventually(lambda: _leads(relay))
+        async with database.transaction() as slow:
+            slow.emit(known_of("k", None), key="k")
+            await slow.flush()
+            await _emit(database, "other")
+            relay.wake()
+            await _empty(database)
+        await _emit(database, "k")
+        relay.wake()
+        await _empty(database)
+    assert (await _sequences(cluster))["k"] == [1, 2]
 
 
 async def test_one_of_two_processes_leads_and_the_other_takes_over(

@@ -14,6 +14,7 @@ import pytest
 
 from shared.contracts.envelope import Event
 from shared.database.transaction import Transaction
+from shared.messaging import subscription
 from shared.messaging.service import Consume, Service
 from shared.settings import SettingsError
 from tests.messaging.cluster import eventually
@@ -58,6 +59,53 @@ async def test_sigterm_lets_the_batch_at_hand_finish(deployment: Deployment) -> 
     assert await deployment.database.pool.fetchval("SELECT count(*) FROM outbox") == 0
     assert len(await deployment.cluster.read("account-events")) == 1
     assert sum((await deployment.cluster.committed("sample.account-facts", "account-facts")).values()) == 1
+
+
+async def _ahead(deployment: Deployment) -> tuple[_Slow, Service]:
+    """Run a service whose first batch is being applied, while the second, of the same partition, has been fetched."""
+    slow = _Slow()
+    service = await deployment.start([Consume("account-facts", slow, batch_records_max=1)])
+    await deployment.cluster.produce(fact("a", sequence=1), fact("a", sequence=2))
+    await asyncio.wait_for(slow.began.wait(), 20)
+
+    async def fetched() -> bool:
+        return 2 in service._subscriptions["account-facts"].positions.values()
+
+    await eventually(fetched)
+    return slow, service
+
+
+async def test_a_batch_fetched_ahead_is_not_begun_once_stopping(deployment: Deployment) -> None:
+    slow, service = await _ahead(deployment)
+    service.stop()
+    await asyncio.wait_for(service._subscriptions["account-facts"].processor.stopping.wait(), 20)
+    slow.may_end.set()
+    await deployment.ended(service)
+    assert await deployment.database.pool.fetchval("SELECT count(*) FROM journal") == 1
+    assert await deployment.database.pool.fetchval("SELECT max(next_offset) FROM consumer_offsets") == 1
+    await deployment.start()
+
+    async def both() -> bool:
+        return bool(await deployment.database.pool.fetchval("SELECT count(*) = 2 FROM journal"))
+
+    await eventually(both)
+
+
+async def test_a_batch_that_hangs_shows_although_the_next_is_awaited(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscription, "_POLL_TIMEOUT_MS", 10)
+    slow = _Slow()
+    service = await deployment.start([Consume("account-facts", slow, batch_records_max=1)])
+    await deployment.cluster.produce(fact("a"))
+    await asyncio.wait_for(slow.began.wait(), 20)
+    ours = service._subscriptions["account-facts"]
+    ours.processor.on_retry("being tried again")
+    before = service.health._beats[ours.loop_name]
+    await asyncio.sleep(0.3)
+    assert service.health._beats[ours.loop_name] == before
+    assert "account-facts" in (await service.health.not_ready())["backlog"]
+    slow.may_end.set()
 
 
 async def _is_set(service: Service) -> bool:

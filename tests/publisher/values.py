@@ -7,8 +7,8 @@ from services.publisher.domain.model import Account, Image, Publication
 from shared.contracts.account_events import Permission
 from shared.contracts.checks import CheckCompleted
 from shared.contracts.facts import AccountStated, ImageChanged, ImageDeleted, ImageRegistered
-from shared.contracts.gate import DECLARED_ITEMS, RULES_VERSION
 from shared.contracts.image_events import TakenDown
+from shared.contracts.rules import RULES_VERSION, declared_items
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 REGION = "eu-1"
@@ -112,7 +112,7 @@ def result(**different: Any) -> CheckCompleted:
         {"name": name, "level": levels[name], "code": name.split(".")[1] + ".Wrong", "evidence": evidence}
         if name in levels
         else {"name": name, "level": "ok"}
-        for name in DECLARED_ITEMS[RULES_VERSION]
+        for name in declared_items(RULES_VERSION, "linux")
     ]
     given = {
         "check_id": "check-1",
@@ -125,5 +125,6 @@ def result(**different: Any) -> CheckCompleted:
         "report_id": "report-1",
         "report_sha256": SHA256,
         "rules_version": RULES_VERSION,
+        "databases": [{"name": "tracker", "version": "1", "date": datetime.now(UTC).date().isoformat()}],
     }
     return CheckCompleted.model_validate({**given, **different}, strict=False)

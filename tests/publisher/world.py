@@ -32,9 +32,11 @@ from shared.messaging.partitions import partition_of
 from shared.messaging.processor import Processor
 from shared.messaging.records import Record
 from shared.messaging.timers import Timers
+from shared.policy import Policy, shipped_policy
 from tests.publisher.values import DESCRIPTION, FRIEND, NAME, OWNER, REGION, STRANGER, account_fact, image_fact, result
 
 LIMITS = CheckLimits(deadline=timedelta(hours=24), silence=timedelta(minutes=5))
+POLICY = shipped_policy("gate")
 READS = ("image-facts", "account-facts", "publication-requests", "operator-requests", "check-results")
 REQUESTS: dict[str, type[BaseModel]] = {
     "publish": PublishRequested,
@@ -76,9 +78,10 @@ class Told:
 class World:
     """One publisher's readers, timers and parked requests, on a real database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, policy: Policy = POLICY) -> None:
         self.database = database
-        self.handlers = topic_handlers(LIMITS)
+        self.policy = policy
+        self.handlers = topic_handlers(LIMITS, policy)
         self.positions: dict[str, dict[int, int]] = {topic: defaultdict(int) for topic in READS}
         self.processors = {
             topic: Processor(
@@ -226,7 +229,7 @@ class World:
     async def timers_due(self) -> int:
         """Let every timer come due; returns how many were done."""
         await self.database.pool.execute("UPDATE timers SET due_at = now()")
-        return await Timers(self.database, "publisher", {CHECK_TIMER: CheckSilent(LIMITS)}).turn()
+        return await Timers(self.database, "publisher", {CHECK_TIMER: CheckSilent(LIMITS, self.policy)}).turn()
 
     async def deadline_passes(self) -> None:
         await self.database.pool.execute("UPDATE publications SET deadline_at = now() WHERE state = 'checking'")

@@ -16,12 +16,15 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
-from shared.contracts.gate import RULES_VERSION, declared_items
-from shared.contracts.report import Attributes, Item
+from shared.contracts.facts import Claims
+from shared.contracts.gate import missing_items
+from shared.contracts.report import PACKAGES_MAX, Attributes, Item, PackageList
+from shared.contracts.rules import KNOWN_ITEMS, RULES_VERSION
 
 PROGRAM: Final = Path(__file__).resolve().parent.parent / "inspector"
 _LINE_BYTES_MAX: Final = 1024 * 1024
 _STDERR_BYTES_MAX: Final = 4096
+_PACKAGES_BYTES_MAX: Final = 4 * 1024 * 1024
 _FORMATS: Final = frozenset({"raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "iso"})
 
 OnProgress = Callable[[str, int, int], None]
@@ -40,9 +43,14 @@ class InspectorLimits:
 
 @dataclass(slots=True)
 class Inspection:
-    """What an inspection gave. `error` says why it is not complete; what came before it is kept as far as it made sense."""
+    """What an inspection gave. `error` says why it is not complete; what came before it is kept as far as it made sense.
+
+    `packages` are the image's package databases, by type; no list where the inspector told of none.
+    """
 
     items: list[Item] = field(default_factory=list)
+    packages: dict[str, PackageList] = field(default_factory=dict)
+    packages_bytes: int = 0
     format: str | None = None
     virtual_size_bytes: int | None = None
     confinement: tuple[str, ...] = ()
@@ -85,6 +93,8 @@ async def inspect_image(
     descriptor: int,
     *,
     stated_format: str | None = None,
+    name: str | None = None,
+    claims: Claims | None = None,
     limits: InspectorLimits = InspectorLimits(),
     on_progress: OnProgress = lambda _phase, _done, _total: None,
     command: Sequence[str] | None = None,
@@ -94,6 +104,9 @@ async def inspect_image(
         *(command or default_command()),
         *("--fd", str(descriptor), "--memory-bytes", str(limits.memory_bytes), "--cpu-s", str(limits.cpu_s)),
         *(("--format", stated_format) if stated_format is not None else ()),
+        # With an equals sign: a name may begin with a hyphen.
+        *((f"--name={name}",) if name is not None else ()),
+        *((f"--claims={claims.model_dump_json(exclude_none=True)}",) if claims is not None else ()),
     ]
     process = await asyncio.create_subprocess_exec(
         *arguments,
@@ -118,20 +131,35 @@ async def inspect_image(
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        code = await process.wait()
-        said = await complaints
+        code, said = await _end(process, complaints)
     if inspection.error == _UNFINISHED:
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         inspection.error = f"the inspector {how} before it had finished{': ' if said else ''}{said}"[:1000]
     if inspection.error is None:
-        names = [item.name for item in inspection.items]
-        missing = [name for name in declared_items(RULES_VERSION) if name not in names]
+        missing = missing_items(RULES_VERSION, inspection.items, inspection.attributes.platform)
         if missing:
             inspection.error = f"the inspector left out {', '.join(missing)}"
     return inspection
 
 
 _UNFINISHED: Final = "unfinished"
+_PIPES_CLOSE_S: Final = 2.0
+
+
+async def _end(process: asyncio.subprocess.Process, complaints: "asyncio.Task[str]") -> tuple[int, str]:
+    """Return the killed process's exit code and its last complaint.
+
+    A child of its that got away may hold the pipes open for as long as it likes; nobody waits for that.
+    """
+    waiting = asyncio.create_task(process.wait())
+    await asyncio.wait([waiting, complaints], timeout=_PIPES_CLOSE_S)
+    said = complaints.result() if complaints.done() else ""
+    if not (waiting.done() and complaints.done()):
+        complaints.cancel()
+        # There is no public way to let go of the pipes of a process that has ended.
+        process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
+        await asyncio.gather(complaints, return_exceptions=True)
+    return await waiting, said
 
 
 async def _listen(
@@ -176,19 +204,29 @@ def _take(line: bytes, inspection: Inspection, on_progress: OnProgress) -> bool:
         _take_item(body, inspection)
     elif kind == "image":
         _take_image(body, inspection)
+    elif kind == "packages":
+        _take_packages(body, len(line), inspection)
     elif kind == "progress":
         _take_progress(body, on_progress)
     elif kind == "begin":
-        inspection.confinement = tuple(str(held)[:64] for held in list(body.get("confinement", ()))[:16])
+        _take_begin(body, inspection)
     else:
         message = f"a line of kind {kind!r:.40}"
         raise _Lie(message)
     return False
 
 
+def _take_begin(body: dict[str, Any], inspection: Inspection) -> None:
+    held = body.get("confinement")
+    if not isinstance(held, list) or not all(isinstance(one, str) and one and one.isprintable() for one in held):
+        message = "a confinement that is no list of words"
+        raise _Lie(message)
+    inspection.confinement = tuple(one[:64] for one in held[:16])
+
+
 def _take_item(body: dict[str, Any], inspection: Inspection) -> None:
     item = Item.model_validate_json(_again(body))
-    if item.name not in declared_items(RULES_VERSION):
+    if item.name not in KNOWN_ITEMS:
         message = f"item {item.name} is not one of the rules"
         raise _Lie(message)
     if any(item.name == known.name for known in inspection.items):
@@ -200,6 +238,21 @@ def _take_item(body: dict[str, Any], inspection: Inspection) -> None:
     inspection.items.append(item)
 
 
+def _take_packages(body: dict[str, Any], size_bytes: int, inspection: Inspection) -> None:
+    """Take a part of a package list in; lines of one type go together. What is beyond the bounds is left out, and said to be."""
+    part = PackageList.model_validate_json(_again(body))
+    known = inspection.packages.get(part.type, part.model_copy(update={"packages": ()}))
+    inspection.packages_bytes += size_bytes
+    taken = sum(len(one.packages) for one in inspection.packages.values())
+    fits = PACKAGES_MAX - taken if inspection.packages_bytes <= _PACKAGES_BYTES_MAX else 0
+    inspection.packages[part.type] = known.model_copy(
+        update={
+            "packages": known.packages + part.packages[:fits],
+            "complete": known.complete and part.complete and len(part.packages) <= fits,
+        }
+    )
+
+
 def _again(body: dict[str, Any]) -> bytes:
     # Strict validation of lists as tuples is for JSON only, so the part goes through it once more.
     return to_json(body)
@@ -207,7 +260,7 @@ def _again(body: dict[str, Any]) -> bytes:
 
 def _take_image(body: dict[str, Any], inspection: Inspection) -> None:
     kind, virtual = body.get("format"), body.get("virtual_size_bytes")
-    if kind not in _FORMATS or not isinstance(virtual, int) or not 0 <= virtual < 2**64:
+    if not isinstance(kind, str) or kind not in _FORMATS or type(virtual) is not int or not 0 <= virtual < 2**64:
         message = "an impossible format or size"
         raise _Lie(message)
     # A header may claim any size; the report's field holds what a disk can have.

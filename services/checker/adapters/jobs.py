@@ -16,17 +16,18 @@ from shared.database.transaction import Transaction
 if TYPE_CHECKING:
     import asyncpg
 
-# The oldest waiting job, else one whose lease ran out. SKIP LOCKED: another worker's claim under way is not waited for; jobs
-# have no order among themselves, so none is lost by it.
+# The oldest job that waits or whose lease ran out: under a backlog a job that lost its worker must not wait for all that came
+# later. SKIP LOCKED: another worker's claim under way is not waited for; jobs have no order among themselves. MATERIALIZED: the
+# planner may run a plain subquery again for each row, and each time it would lock another job.
 _CLAIM: Final = """
-    UPDATE check_jobs AS job SET
-        state = 'running', claim_number = claim_number + 1, lease_until = clock_timestamp() + make_interval(secs => $1)
-    FROM (
+    WITH next AS MATERIALIZED (
         SELECT check_id FROM check_jobs
         WHERE state = 'waiting' OR (state = 'running' AND lease_until < clock_timestamp())
-        ORDER BY state = 'running', created_at LIMIT 1 FOR UPDATE SKIP LOCKED
-    ) AS next
-    WHERE job.check_id = next.check_id
+        ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED
+    )
+    UPDATE check_jobs AS job SET
+        state = 'running', claim_number = claim_number + 1, lease_until = clock_timestamp() + make_interval(secs => $1)
+    FROM next WHERE job.check_id = next.check_id
     RETURNING job.check_id, job.image_id, job.request, job.claim_number, job.correlation_id, job.traceparent
 """
 _RENEW: Final = """
@@ -142,11 +143,12 @@ async def store_report(
     )
 
 
-async def queue_state(pool: "asyncpg.Pool[Any]") -> tuple[int, float]:
-    """Return how many checks wait, and the age of the oldest in seconds."""
+async def queue_state(pool: "asyncpg.Pool[Any]", *, timeout_s: float) -> tuple[int, float]:
+    """Return how many checks wait, and the age of the oldest in seconds; raises `TimeoutError` after `timeout_s`."""
     row = await pool.fetchrow(
         "SELECT count(*) AS depth, COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - min(created_at)), 0)::float8 AS age_s "
-        "FROM check_jobs WHERE state = 'waiting'"
+        "FROM check_jobs WHERE state = 'waiting'",
+        timeout=timeout_s,
     )
     return (0, 0.0) if row is None else (row["depth"], row["age_s"])
 

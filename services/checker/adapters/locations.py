@@ -17,6 +17,7 @@ _RESOLVE_NO_MAGICLINKS: Final = 0x02
 _RESOLVE_BENEATH: Final = 0x08
 # A FIFO must not block, a terminal must not become ours.
 _FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_SHOWN_MAX: Final = 160
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
@@ -33,7 +34,7 @@ def open_location(location: str, roots: Sequence[Path]) -> int:
 
     Raises `LocationRefused`. Symbolic links count only as far as they stay beneath the root.
     """
-    path = _path_of(location)
+    path, location = _path_of(location), _shown(location)
     for root in roots:
         trusted = os.fsencode(root.resolve())
         for base in {trusted, os.fsencode(root.absolute())}:
@@ -43,18 +44,23 @@ def open_location(location: str, roots: Sequence[Path]) -> int:
     raise LocationRefused(message)
 
 
+def _shown(location: str) -> str:
+    """Shorten a long location, so that what is said of it still has room where it is told."""
+    return location if len(location) <= _SHOWN_MAX else f"{location[: _SHOWN_MAX // 2]}…{location[-_SHOWN_MAX // 2 :]}"
+
+
 def _path_of(location: str) -> bytes:
     try:
         parts = urlsplit(location)
     except ValueError as error:
-        message = f"{location!r}: no location: {error}"
+        message = f"{_shown(location)!r}: no location: {error}"
         raise LocationRefused(message) from None
     if parts.scheme != "file" or parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
-        message = f"{location}: only file:///… locations are opened"
+        message = f"{_shown(location)}: only file:///… locations are opened"
         raise LocationRefused(message)
     path = unquote_to_bytes(parts.path)
     if b"\x00" in path or b".." in path.split(b"/"):
-        message = f"{location}: a path with '..' or U+0000"
+        message = f"{_shown(location)}: a path with '..' or U+0000"
         raise LocationRefused(message)
     return path
 
@@ -87,7 +93,9 @@ def _openat2(folder: int, relative: bytes) -> int:
     if code not in (errno.ENOSYS, errno.EPERM):
         raise OSError(code, os.strerror(code))
     # Without the system call (an old kernel, or a sandbox that refuses it): one component at a time, following no link at all.
-    *parents, name = [part for part in relative.split(b"/") if part not in (b"", b".")]
+    *parents, name = [part for part in relative.split(b"/") if part not in (b"", b".")] or [b""]
+    if not name:
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
     current = os.dup(folder)
     try:
         for part in parents:

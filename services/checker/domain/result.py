@@ -5,8 +5,8 @@ from typing import Final
 
 from shared.contracts.answers import Evidence, evidence_within
 from shared.contracts.checks import CheckCompleted, CheckRequested, ResultItem
-from shared.contracts.gate import RULES_VERSION
 from shared.contracts.report import Item, Report, ReportEvidence
+from shared.contracts.rules import RULES_VERSION
 
 _EVIDENCE_MAX: Final = 3
 _EVIDENCE_BYTES_MAX: Final = 32 * 1024
@@ -49,7 +49,7 @@ def _short(items: Sequence[Item]) -> tuple[ResultItem, ...]:
     # An item that is fine needs no evidence to travel; the report has all of it.
     found = [() if item.level == "ok" else tuple(map(_evidence, item.evidence[:_EVIDENCE_MAX])) for item in items]
     return tuple(
-        ResultItem(name=item.name, level=item.level, code=item.code, evidence=evidence)
+        ResultItem(name=item.name, level=item.level, code=item.code, evidence=evidence, vulnerabilities=item.vulnerabilities)
         for item, evidence in zip(items, evidence_within(_EVIDENCE_BYTES_MAX, found), strict=True)
     )
 

@@ -13,8 +13,9 @@ from uuid_utils import uuid7
 from services.checker.adapters.digest import Hashed, digest_of
 from services.checker.adapters.inspector_process import InspectorLimits, OnProgress, inspect_image
 from shared.contracts.content_version import content_version_of
-from shared.contracts.gate import RULES_VERSION
+from shared.contracts.facts import Claims
 from shared.contracts.report import ImageFile, Report
+from shared.contracts.rules import RULES_VERSION
 
 _TELL_EVERY_S: Final = 0.2
 CHANGED: Final = "the image's content changed while it was being checked"
@@ -23,22 +24,25 @@ CHANGED: Final = "the image's content changed while it was being checked"
 async def check_file(
     descriptor: int,
     *,
+    content_version: str | None = None,
     stated_format: str | None = None,
+    name: str | None = None,
+    claims: Claims | None = None,
     limits: InspectorLimits | None = None,
     on_progress: OnProgress = lambda _phase, _done, _total: None,
     command: Sequence[str] | None = None,
-    worker: str | None = None,
 ) -> Report:
-    """Check the file open, read-only, at `descriptor`, which stays the caller's.
+    """Check the file open, read-only, at `descriptor`, which stays the caller's; `name` and `claims` are what is said of it.
 
     The report has no policy and no outcome: it says what was found, and in `error` why it is not complete, if so. A file whose
-    content version is another one afterwards gives an incomplete report, and so does one whose digest is not worked out within
-    the wall clock of `limits`, by then without it. Raises `OSError` if the file cannot be read at all.
+    content version is another one afterwards than `content_version` (by default: than at the start) gives an incomplete report,
+    and so does one whose digest is not worked out within the wall clock of `limits`, by then without it. Raises `OSError` if the
+    file cannot be read at all.
     """
     limits = limits or InspectorLimits()
     started_at, began = datetime.now(UTC), time.monotonic()
     facts = os.fstat(descriptor)
-    before, size_bytes = content_version_of(facts), facts.st_size
+    before, size_bytes = content_version or content_version_of(facts), facts.st_size
     cancelled = threading.Event()
     timings: dict[str, float] = {}
 
@@ -48,6 +52,8 @@ async def check_file(
         inspection = await inspect_image(
             descriptor,
             stated_format=stated_format,
+            name=name,
+            claims=claims,
             limits=limits,
             on_progress=on_progress,
             command=command,
@@ -76,9 +82,9 @@ async def check_file(
         items=tuple(inspection.items),
         complete=error is None,
         error=error,
-        worker=worker,
         confinement=inspection.confinement,
         timings_s=timings,
+        packages=tuple(inspection.packages.values()) or None,
     )
 
 

@@ -7,13 +7,16 @@ exit code is 0 whatever it found. A program of its own: the services import noth
 """
 
 import argparse
+import codecs
 import json
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from claimed import Claimed, claimed
 from confinement import confine
 
 VERSION = "1"
@@ -39,7 +42,19 @@ class Line:
             self.say("progress", {"phase": phase, "done": done, "total": total})
 
 
-def inspect(descriptor: int, stated_format: str | None, line: Line) -> None:
+_NEEDED = ("dissect.extfs.extfs", "dissect.hypervisor.disk.qcow2", "facts", "family", "items")
+_ENCODINGS = ("ascii", "unicode_escape", "utf-16-le")
+
+
+def import_all() -> None:
+    """Import what an inspection may need: once confined, no file can be opened, a module's neither."""
+    for name in _NEEDED:
+        import_module(name)
+    for name in _ENCODINGS:
+        codecs.lookup(name)
+
+
+def inspect(descriptor: int, stated_format: str | None, said: Claimed, line: Line) -> None:
     """Look at the image and say what was found."""
     from containers import look
     from facts import gather
@@ -49,6 +64,7 @@ def inspect(descriptor: int, stated_format: str | None, line: Line) -> None:
     header = look(descriptor, stated_format)
     line.say("image", {"format": header.format, "size_bytes": header.size_bytes, "virtual_size_bytes": header.virtual_size_bytes})
     facts = gather(descriptor, header, line.progress)
+    facts.claimed = said
     wanted = [item for item in ITEMS if family_of(facts) in item.FAMILIES]
     for number, item in enumerate(wanted):
         line.progress("items", number, len(wanted))
@@ -62,19 +78,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="inspector", description="Inspect one open disk image; JSON lines on standard output.")
     parser.add_argument("--fd", type=int, required=True, help="the open file, read-only")
     parser.add_argument("--format", default=None, help="the format that was stated, if any")
+    parser.add_argument("--name", default=None, help="the image's name, if it has one")
+    parser.add_argument("--claims", default=None, help="what its metadata claims, as a JSON object")
     parser.add_argument("--memory-bytes", type=int, default=1 << 30, help="address space it may use")
     parser.add_argument("--cpu-s", type=int, default=120, help="seconds of CPU it may use")
     arguments = parser.parse_args()
-    # Before confinement: what is imported later would count against its limits all the same, but must still be openable.
-    import dissect.extfs.extfs
-    import dissect.hypervisor.disk.qcow2  # noqa: F401
-
-    import items  # noqa: F401
-
+    import_all()
     held = confine(memory_bytes=arguments.memory_bytes, cpu_s=arguments.cpu_s)
     line = Line()
     line.say("begin", {"version": VERSION, "confinement": held})
-    inspect(arguments.fd, arguments.format, line)
+    inspect(arguments.fd, arguments.format, claimed(arguments.name, arguments.claims), line)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, TypeVar, cast
 
 import volumes
+from claimed import Claimed
 from containers import Header, open_disk
 from findings import Unreadable, attempt
 from tree import Tree
@@ -25,7 +26,7 @@ class Facts:
     """What was found. `unreadable` is why nothing beyond the header could be read, if so.
 
     `disk` is the virtual disk, `root` the volume of the root file system, `tree` its files with what fstab mounts on them;
-    `root_reasons` is why file systems could not be opened.
+    `root_reasons` is why file systems could not be opened; `claimed` is what others say of the image.
     """
 
     header: Header
@@ -35,6 +36,7 @@ class Facts:
     root: Volume | None = None
     tree: Tree | None = None
     root_reasons: list[Unreadable] = field(default_factory=list)
+    claimed: Claimed = field(default_factory=Claimed)
     tell: Tell = lambda _phase, _done, _total: None
     _known: dict[Callable[["Facts"], Any], Any] = field(default_factory=dict)
 

@@ -10,6 +10,8 @@ from shared.database.transaction import Transaction
 _COLUMNS: Final = "account_id, status, enterprise_verified, display_name, permission_state, permission_ticket, permission_since"
 _SELECT: Final = f"SELECT {_COLUMNS} FROM accounts WHERE account_id = $1"  # noqa: S608 - constants
 _LOCKS: Final = {"share": f"{_SELECT} FOR SHARE", "update": f"{_SELECT} FOR UPDATE"}
+_SELECT_ALL: Final = f"SELECT {_COLUMNS} FROM accounts WHERE account_id = ANY($1::text[]) ORDER BY account_id"  # noqa: S608
+_LOCK_ALL: Final = {"share": f"{_SELECT_ALL} FOR SHARE", "update": f"{_SELECT_ALL} FOR UPDATE"}
 _SAVE: Final = f"""
     INSERT INTO accounts ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7)
     ON CONFLICT (account_id) DO UPDATE SET status = excluded.status, enterprise_verified = excluded.enterprise_verified,
@@ -24,6 +26,9 @@ async def find_account(tx: Transaction, account_id: str, lock: Literal["share", 
     FOR SHARE lets publications of one vendor's images go on side by side, while a fact or an operator's decision on the account
     waits for them: what was decided on the account's standing is committed before that standing changes.
     """
+    seen: Account | None = tx.seen.get(("account", account_id, lock))
+    if seen is not None:
+        return seen
     row = await tx.connection.fetchrow(_LOCKS[lock], account_id)
     return None if row is None else _account(row)
 
@@ -50,14 +55,14 @@ async def save_account(tx: Transaction, account: Account) -> None:
         None if permission is None else permission.ticket,
         None if permission is None else permission.since,
     )
+    tx.seen["account", account.account_id, "share"] = tx.seen["account", account.account_id, "update"] = account
 
 
 async def lock_accounts(tx: Transaction, account_ids: set[str], lock: Literal["share", "update"]) -> None:
-    """Lock all of `account_ids` that exist, in key order, so that two batches never wait for each other crosswise."""
+    """Lock and read all of `account_ids` that exist, in key order, so that two batches never wait for each other crosswise."""
     if account_ids:
-        strength = "SHARE" if lock == "share" else "UPDATE"
-        statement = f"SELECT FROM accounts WHERE account_id = ANY($1::text[]) ORDER BY account_id FOR {strength}"
-        await tx.connection.execute(statement, sorted(account_ids))
+        for row in await tx.connection.fetch(_LOCK_ALL[lock], sorted(account_ids)):
+            tx.seen["account", row["account_id"], lock] = _account(row)
 
 
 async def page_of_accounts(tx: Transaction, after: str, count_max: int) -> list[Account]:

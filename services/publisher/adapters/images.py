@@ -24,8 +24,7 @@ _COLUMNS: Final = ("image_id", *_STATED, *_DECIDED)
 _SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM images"  # noqa: S608 - constants
 _FIND: Final = f"{_SELECT} WHERE image_id = $1 FOR UPDATE"
 _PAGE: Final = f"{_SELECT} WHERE image_id > $1 ORDER BY image_id LIMIT $2 FOR UPDATE"
-_LOCK: Final = "SELECT FROM images WHERE image_id = ANY($1::text[]) ORDER BY image_id FOR UPDATE"
-_OWNERS: Final = "SELECT DISTINCT owner_account_id FROM images WHERE image_id = ANY($1::text[])"
+_LOCK: Final = f"{_SELECT} WHERE image_id = ANY($1::text[]) ORDER BY image_id FOR UPDATE"
 _SAVE: Final = f"""
     INSERT INTO images ({", ".join(_COLUMNS)}) VALUES ({", ".join(f"${place}" for place in range(1, len(_COLUMNS) + 1))})
     ON CONFLICT (image_id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in (*_STATED, *_DECIDED))}
@@ -37,6 +36,9 @@ async def find_image(tx: Transaction, image_id: str) -> Image | None:
 
     The publication is read by a statement of its own, after the lock: joined to the locking one it would come from before that.
     """
+    seen: Image | None = tx.seen.get(("image", image_id))
+    if seen is not None:
+        return seen
     row = await tx.connection.fetchrow(_FIND, image_id)
     if row is None:
         return None
@@ -46,7 +48,8 @@ async def find_image(tx: Transaction, image_id: str) -> Image | None:
 
 async def find_image_or_hold(tx: Transaction, image_id: str) -> Image | None:
     """Return the image, locked; None means that it does not exist and that nobody makes it before this transaction ends."""
-    image = await find_image(tx, image_id)
+    looked_for = ("image", image_id) in tx.seen
+    image = tx.seen[("image", image_id)] if looked_for else await find_image(tx, image_id)
     if image is None:
         await hold_absence(tx, "images", image_id)
         image = await find_image(tx, image_id)
@@ -83,21 +86,29 @@ async def save_image(tx: Transaction, image: Image) -> None:
         None if taken_down is None else taken_down.reason,
         None if image.publication is None else image.publication.publication_id,
     )
+    tx.seen["image", image.image_id] = image
 
 
 async def lock_images(tx: Transaction, image_ids: set[str]) -> None:
-    """Lock all of `image_ids` that exist, in key order, so that two batches never wait for each other crosswise."""
-    await tx.connection.execute(_LOCK, sorted(image_ids))
+    """Lock and read all of `image_ids` that exist, in key order, so that two batches never wait for each other crosswise."""
+    tx.seen.update(dict.fromkeys((("image", image_id) for image_id in image_ids), None))
+    for image in await _images(tx, await tx.connection.fetch(_LOCK, sorted(image_ids))):
+        tx.seen["image", image.image_id] = image
 
 
-async def owners_of(tx: Transaction, image_ids: set[str]) -> set[str]:
-    """Return the owners of `image_ids`; an owner never changes."""
-    return {row["owner_account_id"] for row in await tx.connection.fetch(_OWNERS, sorted(image_ids))}
+def owners_of(tx: Transaction, image_ids: set[str]) -> set[str]:
+    """Return the owners of those of `image_ids` that `lock_images` found; an owner never changes."""
+    found: list[Image | None] = [tx.seen.get(("image", image_id)) for image_id in image_ids]
+    return {image.owner_account_id for image in found if image is not None}
 
 
 async def page_of_images(tx: Transaction, after: str, count_max: int) -> Sequence[Image]:
     """Return up to `count_max` images that follow `after` in key order, locked."""
-    rows = await tx.connection.fetch(_PAGE, after, count_max)
+    return await _images(tx, await tx.connection.fetch(_PAGE, after, count_max))
+
+
+async def _images(tx: Transaction, rows: Sequence[Any]) -> list[Image]:
+    """Return the images of `rows`, which are locked, with their publications."""
     publications = await find_publications(tx, [row["publication_id"] for row in rows if row["publication_id"] is not None])
     return [_image(row, publications.get(row["publication_id"])) for row in rows]
 

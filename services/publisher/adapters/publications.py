@@ -61,6 +61,7 @@ async def open_publication(
 
     Raises `asyncpg.UniqueViolationError` for a second live one of an image, which the lock on the image's row excludes.
     """
+    _forget_image(tx, publication)
     await tx.connection.execute(
         _OPEN,
         publication.publication_id,
@@ -99,6 +100,7 @@ async def move_publication(
     problems: Sequence[Problem] = (),
 ) -> None:
     """Write the state that `publication` moved to, and its line of history."""
+    _forget_image(tx, publication)
     await tx.connection.execute(
         _MOVE,
         publication.publication_id,
@@ -116,11 +118,17 @@ async def move_publication(
 
 async def count_job_event(tx: Transaction, publication: Publication) -> None:
     """Write down the sequence of the last event sent about the publication's check job."""
+    _forget_image(tx, publication)
     await tx.connection.execute(
         "UPDATE publications SET check_sequence = $2 WHERE publication_id = $1",
         publication.publication_id,
         publication.check_sequence,
     )
+
+
+def _forget_image(tx: Transaction, publication: Publication) -> None:
+    """Forget the image as it was read: its publication is another from now on. `save_image` notes it anew."""
+    tx.seen.pop(("image", publication.image_id), None)
 
 
 def _json(problems: Sequence[Problem]) -> str:

@@ -1,6 +1,6 @@
 """What a completed check means for the publication that waits for it. Only what passed publishes: fail closed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -10,13 +10,11 @@ from services.publisher.domain.problems import PROBLEMS_MAX, problem
 from shared.contracts.answers import Problem, evidence_within
 from shared.contracts.checks import CheckCompleted, ResultItem
 from shared.contracts.codes import CODES, Code
-from shared.contracts.gate import POLICIES, Policy, weigh
+from shared.contracts.gate import GatePolicy, weigh
 from shared.contracts.image_events import CheckView
-from shared.contracts.report import Attributes, CheckOutcome
+from shared.contracts.report import Attributes, CheckOutcome, Level
 
 TAG_PREFIX: Final = "acs:ecs:image:"
-POLICY: Final[Policy] = POLICIES["gate"]
-"""The gate policy of every region; a policy of a region's own comes with the policy files."""
 _EVIDENCE_BYTES_MAX: Final = 8 * 1024
 _TAG_CHARACTERS_MAX: Final = 128
 _ENCRYPTION: Final = "SECURITY.Encryption"
@@ -38,17 +36,28 @@ class Verdict:
     tags: tuple[tuple[str, str], ...] = ()
 
 
-def verdict_of(result: CheckCompleted, publication: Publication, *, now: datetime, policy: Policy = POLICY) -> Verdict:
-    """Weigh what the check of `publication` found."""
+def verdict_of(
+    result: CheckCompleted, publication: Publication, *, now: datetime, policy: GatePolicy, policy_version: str
+) -> Verdict:
+    """Weigh what the check of `publication` found by `policy`, the one of the publication's region."""
     if result.content_version is None and result.error is not None:
         return Verdict((undetermined(result.error, advice=_NOT_OPENED),))
     if result.content_version != publication.content_version:
         return Verdict((undetermined("what was checked is not the content that was to be published"),))
-    weighed = weigh(result.items, policy, rules_version=result.rules_version, complete=result.complete, error=result.error)
-    check = _check_of(result, weighed.outcome, policy, now)
+    weighed = weigh(
+        result.items,
+        policy,
+        rules_version=result.rules_version,
+        platform=result.attributes.platform,
+        databases=result.databases,
+        now=now,
+        complete=result.complete,
+        error=result.error,
+    )
+    check = _check_of(result, weighed.outcome, policy_version, now)
     if weighed.outcome == "blocked":
-        blocking = [item for item in result.items if item.name in weighed.items and item.level == "failed"]
-        return Verdict(_blocked(blocking[:PROBLEMS_MAX]), check)
+        blocking = [item for item in result.items if item.name in weighed.items and item.level != "ok"]
+        return Verdict(_blocked(blocking[:PROBLEMS_MAX], weighed.levels), check)
     if weighed.outcome == "undetermined":
         return Verdict((undetermined("; ".join(weighed.reasons)),), check)
     if result.error is not None or check is None:
@@ -56,7 +65,7 @@ def verdict_of(result: CheckCompleted, publication: Publication, *, now: datetim
     return Verdict(check=check, tags=tuple(tags_of(result.attributes).items()))
 
 
-def _check_of(result: CheckCompleted, outcome: CheckOutcome, policy: Policy, now: datetime) -> CheckView | None:
+def _check_of(result: CheckCompleted, outcome: CheckOutcome, policy_version: str, now: datetime) -> CheckView | None:
     if result.report_id is None or result.report_sha256 is None or result.image_digest is None:
         return None
     return CheckView(
@@ -66,7 +75,7 @@ def _check_of(result: CheckCompleted, outcome: CheckOutcome, policy: Policy, now
         rules_version=result.rules_version,
         checked_at=now,
         outcome=outcome,
-        policy_version=policy.version,
+        policy_version=policy_version,
     )
 
 
@@ -93,13 +102,14 @@ def tags_of(attributes: Attributes) -> dict[str, str]:
     return {TAG_PREFIX + name: value[:_TAG_CHARACTERS_MAX] for name, value in found.items() if value}
 
 
-def _blocked(items: Sequence[ResultItem]) -> tuple[Problem, ...]:
+def _blocked(items: Sequence[ResultItem], levels: Mapping[str, Level]) -> tuple[Problem, ...]:
     problems = []
     for item, evidence in zip(items, evidence_within(_EVIDENCE_BYTES_MAX, [item.evidence for item in items]), strict=True):
         code = Code.ENCRYPTED if item.name == _ENCRYPTION else Code.CHECK_FAILED
         # The item's own code says which of its troubles was met.
         advice = CODES[code].advice
+        level = levels.get(item.name, item.level)
         problems.append(
-            problem(code, field="image", value=item.code, item=item.name, level=item.level, evidence=evidence, advice=advice)
+            problem(code, field="image", value=item.code, item=item.name, level=level, evidence=evidence, advice=advice)
         )
     return tuple(problems)

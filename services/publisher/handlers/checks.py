@@ -9,7 +9,6 @@ from services.publisher.adapters.publications import count_job_event, move_publi
 from services.publisher.domain.model import Image, Publication
 from services.publisher.domain.problems import codes_of
 from services.publisher.domain.states import moved
-from services.publisher.domain.verdict import POLICY
 from services.publisher.handlers.answers import asked_for, refuse
 from shared.contracts.answers import Problem
 from shared.contracts.checks import CheckCancelled, CheckRequested
@@ -76,6 +75,7 @@ async def end_check(
     problems: Sequence[Problem],
     *,
     actor: Actor,
+    policy_version: str,
     request_id: str | None = None,
     cancel: bool = True,
 ) -> Image:
@@ -92,7 +92,7 @@ async def end_check(
         cancelled = CheckCancelled(check_id=publication.check_id or "", image_id=image.image_id)
         tx.emit(cancelled, key=image.image_id, sequence=publication.check_sequence)
     ended = moved(publication, state, now=tx.now, reason=codes_of(problems))
-    await move_publication(tx, ended, actor=actor, request_id=request_id, policy_version=POLICY.version, problems=problems)
+    await move_publication(tx, ended, actor=actor, request_id=request_id, policy_version=policy_version, problems=problems)
     await tx.cancel_timer(CHECK_TIMER, ended.publication_id)
     after = replace(image, publication=ended)
     await refuse(tx, asked_for(ended), after, problems, publication=ended)

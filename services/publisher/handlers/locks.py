@@ -1,7 +1,8 @@
 """The locks of a whole batch, taken in one order before its first event: images by key, then accounts by key.
 
 Two batches that meet in several images or accounts would otherwise wait for each other crosswise, and one start over. What does
-not exist yet is not locked here; each handler looks again.
+not exist yet is not locked here; each handler looks again. What does is read here, for all at once: a round trip an event is what
+a publication costs most.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from typing import Any, Final
 
 from services.publisher.adapters.accounts import lock_accounts
 from services.publisher.adapters.images import lock_images, owners_of
+from services.publisher.adapters.unclear import look_for_marks
 from shared.contracts.checks import CheckCompleted
 from shared.contracts.envelope import Event
 from shared.contracts.facts import AccountStated
@@ -29,6 +31,8 @@ async def lock_batch(tx: Transaction, events: Sequence[Event[Any]]) -> None:
     judged = {event.subject for event in events if isinstance(event.data, PublishRequested | CheckCompleted)}
     read = {event.data.account_id for event in events if isinstance(event.data, ShareRequested)}
     if judged:
-        read |= await owners_of(tx, judged)
+        read |= (owners := owners_of(tx, judged))
     await lock_accounts(tx, read - changed, "share")
     await lock_accounts(tx, changed, "update")
+    if judged:
+        await look_for_marks(tx, image_ids=judged, account_ids=owners)

@@ -13,7 +13,7 @@ from services.publisher.domain.model import Account, Image, Publication
 from services.publisher.domain.problems import PROBLEMS_MAX, codes_of
 from services.publisher.domain.proposal import Proposal, judge_proposal, proposal_of
 from services.publisher.domain.states import REASON_CHARACTERS_MAX
-from services.publisher.domain.verdict import POLICY, unclear
+from services.publisher.domain.verdict import unclear
 from services.publisher.domain.views import image_state
 from services.publisher.handlers.admission import enter, park_if, see_as_owner
 from services.publisher.handlers.answers import Asked, refuse, say_of_image
@@ -23,6 +23,7 @@ from shared.contracts.envelope import Event
 from shared.contracts.image_events import ImageChange, ImagePublished, PublicationChecking
 from shared.contracts.requests import PublishRequested
 from shared.database.transaction import Transaction
+from shared.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Publish:
     """Handles `publish.requested`."""
 
     limits: CheckLimits
+    policy: Policy
 
     async def __call__(self, tx: Transaction, event: Event[PublishRequested]) -> None:
         """Answer with `publication.refused` or `request.rehearsed`, or begin a check, whose end is the answer."""
@@ -53,7 +55,7 @@ class Publish:
                 reason = codes_of(problems)[:REASON_CHARACTERS_MAX]
                 attempt = replace(attempt, state="rejected", reason=reason, check_id=None, check_sequence=0)
                 await open_publication(
-                    tx, attempt, actor=asked.actor, policy_version=POLICY.version, problems=problems[:PROBLEMS_MAX]
+                    tx, attempt, actor=asked.actor, policy_version=self.policy.label, problems=problems[:PROBLEMS_MAX]
                 )
             await refuse(tx, asked, image, problems, warnings=warnings, publication=None if asked.dry_run else attempt)
         elif asked.dry_run:
@@ -87,7 +89,7 @@ class Publish:
     async def _begin_check(
         self, tx: Transaction, asked: Asked, image: Image, publication: Publication, warnings: tuple[Warned, ...]
     ) -> None:
-        await open_publication(tx, publication, actor=asked.actor, policy_version=POLICY.version)
+        await open_publication(tx, publication, actor=asked.actor, policy_version=self.policy.label)
         await save_image(tx, image)
         await watch(tx, publication, self.limits)
         send_job(tx, image, publication)

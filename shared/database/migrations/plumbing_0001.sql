@@ -22,7 +22,8 @@ CREATE TABLE inbox (
 CREATE INDEX inbox_received_at ON inbox USING brin (received_at);
 
 -- The newest sequence held of each key, and whether a record of it could not be read (fail closed: hidden until mended).
--- `held_before` lets one upsert both take the lock and return what was held.
+-- `held_before` lets one upsert both take the lock and return what was held. The key comes first in the index because it is what
+-- tells rows apart: each comparison ends there.
 CREATE TABLE reader_keys (
     topic text NOT NULL,
     key text NOT NULL,
@@ -31,7 +32,7 @@ CREATE TABLE reader_keys (
     held_before bigint,
     unclear boolean NOT NULL DEFAULT false,
     unclear_sequence bigint,
-    PRIMARY KEY (topic, key, source)
+    PRIMARY KEY (key, topic, source)
 ) WITH (fillfactor = 80);
 CREATE INDEX reader_keys_unclear ON reader_keys (topic, key) WHERE unclear;
 
@@ -50,7 +51,7 @@ CREATE TABLE key_sequences (
     topic text NOT NULL,
     key text NOT NULL,
     sequence bigint NOT NULL,
-    PRIMARY KEY (topic, key)
+    PRIMARY KEY (key, topic)
 ) WITH (fillfactor = 80);
 
 -- Records that could not be taken, whole, where an operator finds them.

@@ -77,7 +77,7 @@ class ExtFileSystem(FileSystem):
 
     def xattrs(self, node: Node) -> dict[str, bytes]:
         """Return the extended attributes."""
-        return {f"{one.prefix}{one.name}" if one.prefix else one.name: one.value for one in node.xattr}
+        return {one.name: one.value for one in node.xattr}
 
 
 def _judge_super_block(block: bytes, size: int) -> None:

@@ -8,12 +8,14 @@ from linux.os_release import OsRelease, os_release
 
 NAME = "GUESTOS.OSVersion"
 FAMILIES = frozenset({"linux", "windows"})
+_KEYS = ("VERSION_ID", "VERSION_CODENAME", "BUILD_ID")
+"""A release; the name of one that has no number yet (Debian testing); `rolling` of one that never has (Arch)."""
 
 
 def judge(facts: Facts) -> Item:
     """Tell platform and version by os-release(5)."""
     platform, found = guestos_platform.judge(facts).value, facts.get(os_release)
-    version = found.values.get("VERSION_ID") if isinstance(found, OsRelease) else None
+    version = next(filter(None, map(found.values.get, _KEYS)), None) if isinstance(found, OsRelease) else None
     if platform and version and isinstance(found, OsRelease):
         return Item(NAME, "ok", value=f"{platform} {version}", evidence=(found.file.evidence(),))
     return Item(NAME, "unsupported", "OSVersion.Unknown", advice="os-release names no VERSION_ID")

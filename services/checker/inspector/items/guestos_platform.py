@@ -15,17 +15,22 @@ NAMES = {
     "rocky": "Rocky Linux",
     "almalinux": "AlmaLinux",
     "fedora": "Fedora",
+    "opensuse": "OpenSUSE",
     "opensuse-leap": "OpenSUSE",
+    "opensuse-tumbleweed": "OpenSUSE",
     "sles": "SUSE",
     "arch": "Arch Linux",
     "alpine": "Alpine",
     "amzn": "Amazon Linux",
     "alinux": "Alibaba Cloud Linux",
+    "ol": "Oracle Linux",
+    "anolis": "Anolis OS",
+    "openEuler": "openEuler",
 }
 
 
 def judge(facts: Facts) -> Item:
-    """Tell the distribution by os-release(5)."""
+    """Tell the distribution by os-release(5), or by the file that its distribution had before."""
     found = facts.get(os_release)
     if isinstance(found, OsRelease):
         platform = NAMES.get(found.values.get("ID", "")) or found.values.get("NAME")

@@ -1,0 +1,30 @@
+"""How far a check is, as a bar on standard error; nothing where that is no terminal."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cli.output import console, safe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@contextmanager
+def progress_bar(*, wanted: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Yield what is told phase, done and total; the bar is gone at the end."""
+    if not wanted or not sys.stderr.isatty():
+        yield lambda _phase, _done, _total: None
+        return
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
+        task = bar.add_task("checking", total=None)
+
+        def show(phase: str, done: int, total: int) -> None:
+            bar.update(task, description=f"checking {safe(phase, characters_max=30)}", completed=done, total=total or None)
+
+        yield show

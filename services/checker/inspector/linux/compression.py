@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Compressed parts of kernels and initramfs as streams, bounded in bytes read, bytes made, memory and time.
+
+The formats are those that Linux unpacks itself (lib/decompress.c), told apart by their first bytes. LZO is one of them that no
+distribution of today chooses, and that nothing here reads. LZ4 is in its legacy frame, the only one the kernel knows
+(lz4_Frame_format.md, Legacy frame), which libraries leave to their callers.
+"""
+
+import bz2
+import lzma
+import struct
+import time
+import zlib
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+import cramjam
+from backports import zstd
+
+from findings import Unreadable
+
+CHUNK_BYTES = 256 * 1024
+XZ_MEMORY_BYTES_MAX = 96 * 2**20
+ZSTD_WINDOW_LOG_MAX = 27
+"""128 MiB: the largest window that Linux unpacks."""
+_LZ4_MAGIC = b"\x02\x21\x4c\x18"
+_LZ4_BLOCK_BYTES = 8 * 2**20
+_LZ4_PACKED_BYTES_MAX = _LZ4_BLOCK_BYTES + _LZ4_BLOCK_BYTES // 255 + 16
+_MAGICS = {
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\xfd7zXZ\0": "xz",
+    b"\x5d\0\0": "lzma",
+    b"BZh": "bzip2",
+    _LZ4_MAGIC: "lz4",
+    b"\x89LZO": "lzo",
+}
+
+
+def format_of(start: bytes) -> str | None:
+    """Return the compression that data starting so is in, None for none that Linux unpacks."""
+    return next((name for magic, name in _MAGICS.items() if start.startswith(magic)), None)
+
+
+@dataclass(slots=True)
+class Budget:
+    """What may still be spent on one image's kernels and initramfs together: bytes in, bytes out, seconds of CPU."""
+
+    bytes_in: int = 2**30
+    bytes_out: int = 2 * 2**30
+    cpu_s: float = 20.0
+    _started_s: float | None = None
+
+    def spend(self, *, bytes_in: int = 0, bytes_out: int = 0) -> None:
+        """Count; raises `Unreadable` once it is too much."""
+        self.bytes_in -= bytes_in
+        self.bytes_out -= bytes_out
+        if self.bytes_in < 0 or self.bytes_out < 0:
+            raise Unreadable("TooLarge", "kernels and initramfs unpack to more than any real ones")
+        if self._started_s is None:
+            self._started_s = time.process_time()
+        if time.process_time() - self._started_s > self.cpu_s:
+            raise Unreadable("TooSlow", f"kernels and initramfs take more than {self.cpu_s:.0f} s to unpack")
+
+
+class Source:
+    """A part of a file, read forward in large steps, with what was read too far put back."""
+
+    def __init__(self, file: BinaryIO, budget: Budget, *, offset: int = 0, length: int | None = None) -> None:
+        self._file, self._budget, self._left = file, budget, length
+        self._ready, self._at = b"", 0
+        file.seek(offset)
+
+    def read(self, length: int) -> bytes:
+        """Read up to `length` bytes; fewer only at the end."""
+        parts = []
+        while length > 0 and self._fill():
+            part = self._ready[self._at : self._at + length]
+            self._at += len(part)
+            length -= len(part)
+            parts.append(part)
+        return b"".join(parts)
+
+    def skip(self, length: int) -> int:
+        """Pass over `length` bytes; returns how many there were."""
+        passed = 0
+        while passed < length and self._fill():
+            step = min(length - passed, len(self._ready) - self._at)
+            self._at += step
+            passed += step
+        return passed
+
+    def put_back(self, data: bytes) -> None:
+        """Have `data` read again."""
+        if data:
+            self._ready, self._at = data + self._ready[self._at :], 0
+
+    def _fill(self) -> bool:
+        if self._at == len(self._ready):
+            wanted = CHUNK_BYTES if self._left is None else min(CHUNK_BYTES, self._left)
+            self._ready, self._at = self._file.read(wanted), 0
+            self._budget.spend(bytes_in=len(self._ready))
+            if self._left is not None:
+                self._left -= len(self._ready)
+        return bool(self._ready)
+
+
+class _Decompressor(Protocol):
+    eof: bool
+    needs_input: bool
+    unused_data: bytes
+
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+
+
+class _Gzip:
+    """zlib's object with the manners of the others."""
+
+    def __init__(self) -> None:
+        self._zlib, self._tail = zlib.decompressobj(wbits=31), b""
+
+    @property
+    def eof(self) -> bool:
+        return self._zlib.eof
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._tail
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._zlib.unused_data
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        made = self._zlib.decompress(self._tail + data, max_length)
+        self._tail = self._zlib.unconsumed_tail
+        return made
+
+
+def _decompressor(name: str) -> _Decompressor:
+    if name == "gzip":
+        return _Gzip()
+    if name == "bzip2":
+        return bz2.BZ2Decompressor()
+    if name in {"xz", "lzma"}:
+        kind = lzma.FORMAT_XZ if name == "xz" else lzma.FORMAT_ALONE
+        return lzma.LZMADecompressor(format=kind, memlimit=XZ_MEMORY_BYTES_MAX)
+    if name == "zstd":
+        return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW_LOG_MAX})
+    raise Unreadable("UnknownCompression", f"{name} is a compression that is not read here")
+
+
+class Unpacked:
+    """What one compressed frame of `source` holds, read forward; `source` then stands behind the frame."""
+
+    def __init__(self, source: Source, name: str, budget: Budget) -> None:
+        self._source, self._budget, self._ready, self._at = source, budget, b"", 0
+        self._lz4 = name == "lz4"
+        self._decompressor = None if self._lz4 else _decompressor(name)
+        if self._lz4:
+            source.read(4)
+        self._ended = False
+
+    def read(self, length: int) -> bytes:
+        """Read up to `length` bytes; fewer only at the end."""
+        parts = []
+        while length > 0 and self._fill():
+            part = self._ready[self._at : self._at + length]
+            self._at += len(part)
+            length -= len(part)
+            parts.append(part)
+        return b"".join(parts)
+
+    def skip(self, length: int) -> int:
+        """Pass over `length` bytes; returns how many there were."""
+        passed = 0
+        while passed < length and self._fill():
+            step = min(length - passed, len(self._ready) - self._at)
+            self._at += step
+            passed += step
+        return passed
+
+    def _fill(self) -> bool:
+        while self._at == len(self._ready):
+            if self._ended:
+                return False
+            self._ready, self._at = (self._next_lz4() if self._decompressor is None else self._next(self._decompressor)), 0
+            self._budget.spend(bytes_out=len(self._ready))
+        return True
+
+    def _next(self, decompressor: _Decompressor) -> bytes:
+        data = self._source.read(CHUNK_BYTES) if decompressor.needs_input else b""
+        if decompressor.needs_input and not data:
+            raise Unreadable("Truncated", "compressed data ends too early")
+        made = decompressor.decompress(data, CHUNK_BYTES)
+        if decompressor.eof:
+            self._ended = True
+            self._source.put_back(decompressor.unused_data)
+        return made
+
+    def _next_lz4(self) -> bytes:
+        field = self._source.read(4)
+        if field == _LZ4_MAGIC:
+            return b""
+        size = struct.unpack("<I", field)[0] if len(field) == 4 else 0
+        if not 0 < size <= _LZ4_PACKED_BYTES_MAX:
+            # Legacy frames have no end mark: what is no block is what follows.
+            self._ended = True
+            self._source.put_back(field)
+            return b""
+        packed = self._source.read(size)
+        if len(packed) < size:
+            raise Unreadable("Truncated", "compressed data ends too early")
+        made = bytearray(_LZ4_BLOCK_BYTES)
+        try:
+            length = cramjam.lz4.decompress_block_into(packed, made, output_len=_LZ4_BLOCK_BYTES)
+        except cramjam.DecompressionError:
+            raise Unreadable("Lz4Damaged", "an LZ4 block that makes no sense") from None
+        return bytes(memoryview(made)[:length])

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Configuration files as values that know their line: shell assignments, INI files, YAML.
+
+The standard library's readers keep no line numbers. YAML goes through PyYAML's parser event by event and not through a loader: no
+object of a stranger's choosing is made, aliases (the stuff of bombs) are refused, depth and size are bounded.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from findings import FileText, Unreadable
+
+LINES_MAX = 5000
+_YAML_BYTES_MAX = 64 * 1024
+_YAML_EVENTS_MAX = 20_000
+_YAML_DEPTH_MAX = 24
+
+
+class At(str):
+    """A text that knows the line it stands in, from 1."""
+
+    __slots__ = ("line",)
+    line: int
+
+    @classmethod
+    def of(cls, text: str, line: int) -> "At":
+        """Return `text` at `line`."""
+        made = cls(text)
+        made.line = line
+        return made
+
+
+def assignments(file: FileText | None) -> dict[str, At]:
+    """Return the `NAME=value` assignments of a shell-like file, quotes taken off; the last of one name counts, as in a shell."""
+    found: dict[str, At] = {}
+    for number, line in enumerate(file.lines[:LINES_MAX] if file is not None else (), start=1):
+        name, separator, value = line.strip().removeprefix("export ").partition("=")
+        if separator and name.strip().replace("-", "_").isidentifier():
+            found[name.strip()] = At.of(_value(value.strip()), number)
+    return found
+
+
+def _value(text: str) -> str:
+    if text[:1] in {'"', "'"}:
+        return text[1:].partition(text[0])[0]
+    return text.partition(" #")[0].partition("\t#")[0].strip()
+
+
+def ini(file: FileText | None) -> Iterator[tuple[str, str, At]]:
+    """Yield (section, key, value) of an INI file as systemd and NetworkManager write them; names in lower case."""
+    section = ""
+    for number, line in enumerate(file.lines[:LINES_MAX] if file is not None else (), start=1):
+        text = line.strip()
+        if text.startswith("[") and text.endswith("]"):
+            section = text[1:-1].strip().lower()
+        elif text and text[0] not in "#;":
+            key, separator, value = text.partition("=")
+            if separator:
+                yield section, key.strip().lower(), At.of(value.strip(), number)
+
+
+def is_true(value: object) -> bool:
+    """Whether a YAML 1.1 or INI value says yes."""
+    return isinstance(value, str) and value.lower() in {"true", "yes", "on", "1", "y"}
+
+
+def is_false(value: object) -> bool:
+    """Whether a YAML 1.1 or INI value says no."""
+    return isinstance(value, str) and value.lower() in {"false", "no", "off", "0", "n"}
+
+
+def as_yaml(file: FileText) -> Any:  # noqa: ANN401 - a document is whatever its writer made it
+    """Return the file's first document as dicts, lists and `At`; raises `Unreadable` for what is too large or uses aliases."""
+    if len(file.data) > _YAML_BYTES_MAX:
+        raise Unreadable("FileTooLarge", f"{file.path} has more than {_YAML_BYTES_MAX} bytes")
+    try:
+        return _built(file)
+    except yaml.YAMLError as error:
+        reason = str(getattr(error, "problem", None) or "not YAML")[:120]
+        raise Unreadable("NoYaml", f"{file.path} is no YAML that is read here: {reason}") from None
+
+
+def _built(file: FileText) -> Any:  # noqa: ANN401 - see above
+    top: list[Any] = []
+    open_nodes: list[Any] = [top]
+    keys: list[At | None] = [None]
+    for count, event in enumerate(yaml.parse(file.data.decode(errors="replace"), Loader=yaml.SafeLoader)):
+        if count > _YAML_EVENTS_MAX or len(open_nodes) > _YAML_DEPTH_MAX:
+            raise Unreadable("YamlTooLarge", f"{file.path} is larger or deeper than any real configuration")
+        if isinstance(event, yaml.AliasEvent):
+            raise Unreadable("YamlAlias", f"{file.path} uses aliases, which are not followed")
+        if isinstance(event, yaml.DocumentEndEvent):
+            break
+        if isinstance(event, yaml.ScalarEvent):
+            _put(open_nodes[-1], keys, At.of(event.value, event.start_mark.line + 1))
+        elif isinstance(event, yaml.CollectionStartEvent):
+            node: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
+            _put(open_nodes[-1], keys, node)
+            open_nodes.append(node)
+            keys.append(None)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            open_nodes.pop()
+            keys.pop()
+    return top[0] if top else None
+
+
+def _put(parent: Any, keys: list[At | None], value: Any) -> None:  # noqa: ANN401 - see above
+    if isinstance(parent, list):
+        parent.append(value)
+    elif keys[-1] is None:
+        # A key that is itself a collection is nothing that a configuration has: it is kept by its own sign.
+        keys[-1] = value if isinstance(value, At) else At.of("?", 0)
+    else:
+        parent[keys[-1]] = value
+        keys[-1] = None
