@@ -1,6 +1,6 @@
 # `make help` lists the verbs.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test lint test-crash test-compose bench check compose-init lock clean
+.PHONY: help setup demo demo-image up down test lint test-crash test-compose bench check compose-init lock clean
 PYTHON := .venv/bin/python
 N ?=
 IMAGE ?=
@@ -10,13 +10,15 @@ help: ## Show this
 
 ##@ Try it
 demo: setup ## Publish a real image over a real Kafka and PostgreSQL, and tell the story (IMAGE=path takes yours)
-	@$(PYTHON) -m cli demo $(if $(IMAGE),--image $(IMAGE))
+	@$(PYTHON) -m cli demo $(if $(IMAGE),--image "$(IMAGE)")
+demo-image: setup ## Only build the demo's Debian image, .cache/demo/debian.qcow2
+	@$(PYTHON) -m demo
 up: setup ## Start a local stack (Kafka and PostgreSQL) in the background
 	@$(PYTHON) -m cli stack up
-down: ## Stop it, leaving nothing
+down: ## Stop it; its data stays in .stack for the next `make up`
 	@[ ! -x $(PYTHON) ] || $(PYTHON) -m cli stack down
 check: setup ## Inspect a disk image: make check IMAGE=disk.qcow2
-	@$(PYTHON) -m cli check $(IMAGE)
+	@$(PYTHON) -m cli check "$(IMAGE)"
 
 ##@ Work on it
 setup: ## Install what is missing (the others call it)
@@ -37,5 +39,5 @@ test-compose: setup ## Build and run docker-compose.yml, tell the demo's story a
 	@scripts/test-compose
 lock: ## Pin requirements/*.txt anew from requirements/*.in (needs uv)
 	@cd requirements && for file in inspector runtime dev; do uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url $$file.in -o $$file.txt; done
-clean: down ## Remove what was built here, caches too
+clean: down ## Remove what was built here, caches and the stack's data too
 	@rm -rf .venv .cache .stack

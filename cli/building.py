@@ -26,8 +26,19 @@ def made(model: type[M], data: Mapping[str, Any]) -> M:
         return model.model_validate_json(to_json({name: value for name, value in data.items() if value is not None}))
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False, include_input=False)
-        why = "; ".join(f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in faults)
+        why = "; ".join(f"{'.'.join(str(part) for part in fault['loc'])}: {sentence(fault['msg'])}" for fault in faults)
         raise CommandError("the contracts do not allow this", why=why, exit_code=ExitCode.USAGE) from error
+
+
+def sentence(message: str) -> str:
+    """Return what pydantic says of a field as a person would."""
+    from cli.options import ID_RULE, REGION_RULE
+    from shared.contracts.base import IDENTIFIER_PATTERN, REGION_PATTERN
+
+    for pattern, rule in ((IDENTIFIER_PATTERN, ID_RULE), (REGION_PATTERN, REGION_RULE)):
+        if pattern in message:
+            return rule
+    return message.removeprefix("Value error, ").removeprefix("String ")
 
 
 def by_account(account: str, region: str, **data: Any) -> dict[str, Any]:

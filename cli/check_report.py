@@ -35,10 +35,16 @@ def drawn(report: Report, name: str) -> RenderableType:
     if told.unjudged:
         parts.append(plain("not judged for want of a database:", "magenta"))
         parts += [plain(f"  {item}: {reason}", "magenta") for item, reason in told.unjudged]
-    if told.blocking or told.problems:
-        parts += [plain(""), _problems(told)]
-    parts += [plain(""), _fine(told.fine), plain(""), _about(report)]
-    return Group(*parts)
+    return Group(*parts, items_drawn(report), plain(""), _about(report))
+
+
+def items_drawn(report: Report) -> RenderableType:
+    """Return what was found, problems first, whatever it was weighed to."""
+    from rich.console import Group
+
+    told = arranged(report)
+    problems = [plain(""), _problems(told)] if told.blocking or told.problems else []
+    return Group(*problems, plain(""), _fine(told.fine))
 
 
 def _problems(told: Arrangement) -> Table:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from uuid_utils import uuid7
 
 from cli.errors import CommandError, ExitCode
@@ -38,6 +39,15 @@ logging.getLogger("aiokafka").addHandler(logging.NullHandler())
 logging.getLogger("aiokafka").propagate = False
 
 
+def readable(error: BaseException) -> str:
+    """Return what a Kafka client's error means, without its class names and wrappings."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, KafkaConnectionError) or "KafkaConnectionError" in str(error):
+        return "nothing there accepts connections as a Kafka broker does"
+    return str(error) or type(error).__name__
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A request's answer: `request_id` is the request's identity, `event` what a service said to it."""
@@ -45,6 +55,20 @@ class Answer:
     request_id: str
     event: Event[Any]
     waited_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """Events as they are written."""
+
+    consumer: AIOKafkaConsumer
+    decoded: Callable[[Any], Event[Any] | None]
+
+    async def batch(self) -> list[Event[Any]]:
+        """Return what was written since, perhaps nothing; waits a moment at most."""
+        got = await self.consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_RECORDS_MAX)
+        events = [self.decoded(record) for records in got.values() for record in records]
+        return [event for event in events if event is not None]
 
 
 class Client:
@@ -57,13 +81,15 @@ class Client:
     def __init__(self, endpoints: Endpoints, *, source: str = SOURCE) -> None:
         """Prepare a client that writes as the CloudEvents source `source`; connects on entry."""
         self.endpoints = endpoints
-        self._source = source
+        self.source = source
+        self.asked_id: str | None = None
         self._producer = AIOKafkaProducer(
             bootstrap_servers=endpoints.kafka, client_id="image-commons-cli", acks="all", enable_idempotence=True
         )
 
     async def __aenter__(self) -> Self:
         """Connect."""
+        self.endpoints.require_kafka_address()
         await self._connected(self._producer)
         return self
 
@@ -86,7 +112,7 @@ class Client:
         return await self._send(request, key=key)
 
     async def ask(self, request: BaseModel, *, key: str, timeout_s: float, progress: Progress | None = None) -> Answer:
-        """Send `request` and wait for its answer.
+        """Send `request` and wait for its answer; `asked_id` is its id as soon as the broker has it.
 
         The key's partitions of the topics that answer are read from where they end before the request is sent, so that no answer
         is missed, whoever is fast.
@@ -104,31 +130,35 @@ class Client:
         topics = {event_type_of(model).topic for model in asked.answered_by}
         if progress is not None:
             topics.add("check-results")
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.endpoints.kafka, enable_auto_commit=False, auto_offset_reset="earliest"
-        )
-        await self._connected(consumer)
-        try:
-            await self._seek_to_end(consumer, {self.endpoints.topic_prefix + topic for topic in topics}, key)
-            request_id = await self._send(request, key=key)
+        async with self.following(topics, key) as events:
+            self.asked_id = request_id = await self._send(request, key=key)
             began = time.monotonic()
             try:
                 async with asyncio.timeout(timeout_s):
-                    event = await self._answer(consumer, request_id, asked.answered_by, progress)
+                    event = await _answer(events, request_id, asked.answered_by, progress)
             except TimeoutError as error:
                 raise self._no_answer(asked.name, key, request_id, timeout_s) from error
             return Answer(request_id, event, time.monotonic() - began)
+
+    @asynccontextmanager
+    async def following(self, topics: set[str], key: str) -> AsyncIterator[Following]:
+        """Follow the key's partitions of `topics` (short names) from where they end now."""
+        consumer = self._consumer()
+        await self._connected(consumer)
+        try:
+            await self._seek_to_end(consumer, {self.endpoints.topic_prefix + topic for topic in topics}, key)
+            yield Following(consumer, self._decoded)
         finally:
             await consumer.stop()
 
-    async def newest_fact(self, topic: str, key: str) -> BaseModel | None:
-        """Return the newest fact (highest sequence) about `key` on `topic` (short name); None if there is none.
+    async def newest(self, topic: str, key: str, accepts: Callable[[Event[Any]], bool] = lambda _: True) -> Event[Any] | None:
+        """Return the newest event (highest sequence, the first of equals) about `key` on `topic` (short name); None without any.
 
-        Reads the key's whole partition: for an operator's hands, not for a service.
+        Of those only that `accepts` takes.
+
+        Reads the key's whole partition: for a person's hands, not for a service.
         """
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.endpoints.kafka, enable_auto_commit=False, auto_offset_reset="earliest"
-        )
+        consumer = self._consumer()
         await self._connected(consumer)
         partition = TopicPartition(self.endpoints.topic_prefix + topic, partition_of(key))
         newest: Event[Any] | None = None
@@ -141,27 +171,20 @@ class Client:
                 while await consumer.position(partition) < end:
                     for record in (await consumer.getmany(timeout_ms=POLL_MS)).get(partition, []):
                         event = self._decoded(record) if record.key == key.encode() else None
-                        if event is not None and (newest is None or (event.sequence or 0) >= (newest.sequence or 0)):
+                        if (
+                            event is not None
+                            and accepts(event)
+                            and (newest is None or (event.sequence or 0) > (newest.sequence or 0))
+                        ):
                             newest = event
         except (KafkaError, TimeoutError) as error:
             raise self._unreachable(error) from error
         finally:
             await consumer.stop()
-        return None if newest is None else newest.data
+        return newest
 
-    async def _answer(
-        self, consumer: AIOKafkaConsumer, request_id: str, answers: tuple[type[BaseModel], ...], progress: Progress | None
-    ) -> Event[Any]:
-        while True:
-            for records in (await consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_RECORDS_MAX)).values():
-                for record in records:
-                    event = self._decoded(record)
-                    if event is None or event.correlation_id != request_id:
-                        continue
-                    if isinstance(event.data, answers):
-                        return event
-                    if progress is not None:
-                        progress(event)
+    def _consumer(self) -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(bootstrap_servers=self.endpoints.kafka, enable_auto_commit=False, auto_offset_reset="earliest")
 
     def _decoded(self, record: Any) -> Event[Any] | None:
         """Return the record's event; None for what is not ours to read (a service keeps it as a dead letter)."""
@@ -189,7 +212,7 @@ class Client:
         headers, value = encode(
             data,
             id=event_id,
-            source=self._source,
+            source=self.source,
             subject=key,
             time=datetime.now(UTC),
             sequence=sequence,
@@ -229,7 +252,7 @@ class Client:
         return CommandError(
             "Kafka does not answer",
             where=f"{self.endpoints.kafka} (from {self.endpoints.found})",
-            why=str(error) or type(error).__name__,
+            why=readable(error),
             advice="start a local one with `image-commons stack up`, or name yours with --kafka or KAFKA_BOOTSTRAP_SERVERS",
         )
 
@@ -249,3 +272,16 @@ class Client:
             advice="`image-commons run all` starts the services; `image-commons dead-letters list` shows what could not be read",
             exit_code=ExitCode.NO_ANSWER,
         )
+
+
+async def _answer(
+    events: Following, request_id: str, answers: tuple[type[BaseModel], ...], progress: Progress | None
+) -> Event[Any]:
+    while True:
+        for event in await events.batch():
+            if event.correlation_id != request_id:
+                continue
+            if isinstance(event.data, answers):
+                return event
+            if progress is not None:
+                progress(event)

@@ -11,8 +11,12 @@ class ExitCode(IntEnum):
     DONE = 0
     ERROR = 1
     USAGE = 2
+    UNDETERMINED = 3
+    """Of ``check`` alone: what could not be judged is not blocked."""
     NO_ANSWER = 4
     REFUSED = 5
+    INTERRUPTED = 130
+    """Ctrl-C, as shells count it: 128 + SIGINT."""
 
 
 class CommandError(Exception):

@@ -35,7 +35,13 @@ def query(endpoints: Endpoints, service: str, path: str, parameters: Mapping[str
     Raises:
         CommandError: not reachable, or the service refused the query.
     """
-    base = endpoints.urls[service]
+    base = endpoints.urls.get(service)
+    if base is None:
+        raise CommandError(
+            f"{service} does not run on the local stack",
+            where=str(endpoints.stack),
+            advice=f"start it: image-commons run all (or run {service}), or name its address in {url_variable(service)}",
+        )
     if urlsplit(base).scheme not in {"http", "https"}:
         raise CommandError(
             f"the address of {service} is no HTTP URL",
@@ -79,6 +85,11 @@ def segment(text: str) -> str:
     return quote(text, safe="")
 
 
+def _advice(problem: Mapping[str, Any]) -> str:
+    text = str(problem.get("advice") or problem.get("detail") or problem)
+    return f"{problem['field']}: {text}" if problem.get("field") else text
+
+
 def _decode(body: bytes, url: str) -> Any:
     if len(body) > ANSWER_BYTES_MAX:
         raise CommandError(f"the answer is larger than {ANSWER_BYTES_MAX} bytes", where=url)
@@ -98,14 +109,15 @@ def _refused(error: HTTPError, url: str) -> CommandError:
     if not isinstance(problem, dict):
         problem = {}
     code = problem.get("code") or f"HTTP {error.code}"
-    advice = "; ".join(
-        str(item.get("advice") or item.get("detail") or item) for item in problem.get("problems", []) if isinstance(item, dict)
-    )
-    refused = HTTPStatus.BAD_REQUEST <= error.code < HTTPStatus.INTERNAL_SERVER_ERROR
+    advice = "; ".join(_advice(item) for item in problem.get("problems", []) if isinstance(item, dict))
+    if error.code == HTTPStatus.BAD_REQUEST:
+        exit_code = ExitCode.USAGE  # what was asked is no question
+    else:
+        exit_code = ExitCode.REFUSED if error.code < HTTPStatus.INTERNAL_SERVER_ERROR else ExitCode.ERROR
     return CommandError(
         str(code),
         where=url,
         why=problem.get("detail"),
         advice=advice or None,
-        exit_code=ExitCode.REFUSED if refused else ExitCode.ERROR,
+        exit_code=exit_code,
     )

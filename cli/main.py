@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+
+from cli import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cli.errors import CommandError
+
+_ADVICE = {
+    errno.ENOSPC: "make room, or write elsewhere",
+    errno.EACCES: "check the permissions, or name another place",
+    errno.EPERM: "check the permissions, or name another place",
+    errno.EROFS: "name a place that can be written to",
+    errno.ENOENT: "check the path",
+}
 DEBUG_VARIABLE = "IMAGE_COMMONS_DEBUG"
 EPILOG = (
     "Exit codes: 0 done, 1 error, 2 usage, 4 no answer in time, 5 refused (`check --help` has its own). "
@@ -44,6 +56,7 @@ COMMANDS = (
     Entry("share", _VENDOR, "Share an image with one account.", "cli.commands.sharing:share"),
     Entry("unshare", _VENDOR, "Take a share back.", "cli.commands.sharing:unshare"),
     Entry("publications", _VENDOR, "Publications and how they ended.", "cli.commands.publications"),
+    Entry("report", _VENDOR, "The report of a check, by any of its ids.", "cli.commands.report"),
     Entry("images", _USER, "Images an account sees in a region.", "cli.commands.images"),
     Entry("launch", _USER, "Create an instance from an image.", "cli.commands.instances:launch"),
     Entry("reinit", _USER, "Re-initialise an instance's system disk.", "cli.commands.instances:reinit"),
@@ -57,6 +70,7 @@ COMMANDS = (
     Entry(
         "take-down-lift", _OPERATOR, "Allow a taken-down image to be published again.", "cli.commands.operating:take_down_lift"
     ),
+    Entry("queue", _OPERATOR, "How many checks wait, and since when.", "cli.commands.queue"),
     Entry("dead-letters", _OPERATOR, "Read the records no service could handle.", "cli.commands.dead_letters"),
     Entry("republish", _OPERATOR, "Tell every image's and account's state once more.", "cli.commands.republish"),
     Entry("stack", _OPERATOR, "A local Kafka and PostgreSQL, without Docker.", "cli.commands.stack"),
@@ -76,6 +90,7 @@ def build(arguments: Sequence[str]) -> typer.Typer:
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
     asked = next((argument for argument in arguments if not argument.startswith("-")), None)
@@ -92,26 +107,42 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; ends the process with the command's exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     from cli.errors import CommandError, ExitCode
-    from cli.output import report_error
 
     try:
-        build(given)(given)
+        try:
+            build(given)(given, prog_name="image-commons")
+        finally:
+            sys.stdout.flush()  # what cannot be written is met here, not at the interpreter's end
     except CommandError as error:
-        report_error(error)
-        sys.exit(error.exit_code)
+        _end(error)
     except BrokenPipeError:
-        # The reader of our pipe has gone; point the descriptor elsewhere so that the interpreter's last flush is quiet.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our pipe has gone: nothing is left to say to it.
+        _discard_output()
         sys.exit(ExitCode.ERROR)
+    except OSError as error:
+        if os.environ.get(DEBUG_VARIABLE):
+            raise
+        _discard_output()
+        where = None if error.filename is None else str(error.filename)
+        what = error.strerror or type(error).__name__
+        _end(CommandError(f"the system refuses: {what}", where=where, advice=_ADVICE.get(error.errno or 0)))
     except Exception as error:
         if os.environ.get(DEBUG_VARIABLE):
             raise
-        report_error(
-            CommandError(
-                f"internal error: {type(error).__name__}: {error}", advice=f"set {DEBUG_VARIABLE}=1 to see where, and report it"
-            )
-        )
-        sys.exit(ExitCode.ERROR)
+        advice = f"set {DEBUG_VARIABLE}=1 to see where, and report it"
+        _end(CommandError(f"internal error: {type(error).__name__}: {error}", advice=advice))
+
+
+def _end(error: CommandError) -> NoReturn:
+    from cli.output import report_error
+
+    report_error(error)
+    sys.exit(error.exit_code)
+
+
+def _discard_output() -> None:
+    """Point standard output elsewhere, so that the interpreter's last flush is quiet."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _add(app: typer.Typer, entry: Entry) -> None:
@@ -130,7 +161,17 @@ def _add(app: typer.Typer, entry: Entry) -> None:
         app.add_typer(module.app, name=entry.name, rich_help_panel=entry.panel, no_args_is_help=True)
 
 
-def _root() -> None:
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"image-commons {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None:
     """Community images: publish a disk image to every account of a region, checked before anyone sees it."""
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from shared.reporting.visible import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
     from rich.console import Console, RenderableType
 
@@ -40,8 +40,9 @@ class Output:
         """Write `document` as one JSON value, or what `render` makes of it."""
         if self.json:
             print(json.dumps(document, indent=2, default=str))
+            sys.stdout.flush()  # a full disk is met here, where it can be told, and not at the interpreter's end
         else:
-            console().print(render())
+            console().print(render(), crop=False)  # what is there to be copied is never cut
 
     def note(self, text: str) -> None:
         """Say something on the way, to a person only."""
@@ -63,31 +64,11 @@ def plain(text: object, style: str = "") -> RenderableType:
     return Text(safe(text, characters_max=4000), style=style)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None) -> RenderableType:
-    """Return a table of made-safe cells; an empty one says that there is nothing."""
-    from rich import box
-    from rich.table import Table
+def whole(text: object) -> RenderableType:
+    """Return text that is never broken into lines: it is there to be copied."""
+    from rich.text import Text
 
-    if not rows:
-        return plain(f"{title}: none" if title else "none", "dim")
-    drawn = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    for column in columns:
-        drawn.add_column(column, overflow="fold")
-    for row in rows:
-        drawn.add_row(*[plain("-" if cell is None else cell) for cell in row])
-    return drawn
-
-
-def fields(document: Mapping[str, object]) -> RenderableType:
-    """Return one thing's fields, one a line."""
-    from rich.table import Table
-
-    drawn = Table.grid(padding=(0, 2))
-    for name, value in document.items():
-        if value not in (None, [], {}):
-            shown = json.dumps(value, default=str, ensure_ascii=False) if isinstance(value, (dict, list)) else value
-            drawn.add_row(plain(name, "bold"), plain(shown))
-    return drawn
+    return Text(safe(text), no_wrap=True, overflow="ignore")
 
 
 def report_error(error: CommandError) -> None:

@@ -94,6 +94,16 @@ class Services:
         return ""
 
 
+def how_it_ended(code: int | None) -> str:
+    """Return in words how a process ended: its exit code, or the signal that killed it."""
+    if code is None or code >= 0:
+        return f"ended by itself with exit code {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was killed by signal {-code}"
+
+
 def end_with_parent() -> None:
     """Have the kernel end this process when the supervisor that started it dies, however it dies.
 

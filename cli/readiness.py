@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 
 from cli.errors import CommandError
 from cli.http import probe
+from cli.processes import how_it_ended
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cli.connection import Endpoints
     from cli.processes import Services
 
@@ -24,16 +27,15 @@ async def wait_until_ready(endpoints: Endpoints, services: Services, *, timeout_
         CommandError: one ended by itself, or was not ready in time; with its last log lines.
     """
     ended = asyncio.create_task(services.first_exit())
-    ready = asyncio.create_task(_all_ready(endpoints, list(services.processes)))
+    urls = {name: endpoints.urls[name] for name in services.processes}
+    ready = asyncio.create_task(all_ready(urls))
     try:
         done, _ = await asyncio.wait({ended, ready}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         if ended in done:
             name, code = ended.result()
-            raise CommandError(f"{name} ended with exit code {code} while starting", why=services.log_tail(name) or None)
+            raise CommandError(f"{name} {how_it_ended(code)} while starting", why=services.log_tail(name) or None)
         if not done:
-            raise CommandError(
-                f"the services were not ready within {timeout_s:g} s", why=await _told(endpoints, list(services.processes))
-            )
+            raise CommandError(f"the services were not ready within {timeout_s:g} s", why=await what_they_wait_for(urls))
         ready.result()
     finally:
         ended.cancel()
@@ -52,8 +54,9 @@ def free_ports(count: int) -> list[int]:
             each.close()
 
 
-async def _all_ready(endpoints: Endpoints, names: list[str]) -> None:
-    await asyncio.gather(*[_one_ready(endpoints.urls[name]) for name in names])
+async def all_ready(urls: Mapping[str, str]) -> None:
+    """Return when the service at each of `urls` says that it is ready."""
+    await asyncio.gather(*map(_one_ready, urls.values()))
 
 
 async def _one_ready(url: str) -> None:
@@ -61,10 +64,11 @@ async def _one_ready(url: str) -> None:
         await asyncio.sleep(READY_POLL_S)
 
 
-async def _told(endpoints: Endpoints, names: list[str]) -> str:
+async def what_they_wait_for(urls: Mapping[str, str]) -> str:
+    """Return what those services say that are not ready."""
     lines = []
-    for name in names:
-        status, text = await asyncio.to_thread(probe, f"{endpoints.urls[name]}/health/ready")
+    for name, url in urls.items():
+        status, text = await asyncio.to_thread(probe, f"{url}/health/ready")
         if status != HTTPStatus.OK:
             lines.append(f"{name}: {text}")
     return "; ".join(lines)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
-from urllib.parse import quote
 
+from cli.commands.image import location_beneath
 from demo.partitions import copy_disk
 
 if TYPE_CHECKING:
@@ -125,9 +125,7 @@ class Cast:
 
     def location(self, file: Path) -> str:
         """Return the URI under which the checker finds `file`."""
-        if self.images_root is None:
-            return file.resolve().as_uri()
-        return f"file://{quote(self.images_root.rstrip('/'))}/{quote(file.name)}"
+        return file.resolve().as_uri() if self.images_root is None else location_beneath(self.images_root, file)
 
     @staticmethod
     def shown(file: Path) -> str:

@@ -72,6 +72,8 @@ class Narrator:
         """Say how it went."""
         self._console.print()
         self._console.print(plain(f"As told: {self.expectations} expectations held, {self.elapsed_s:.1f} s.", "bold green"))
+        hint = "To go on by hand: image-commons stack up, image-commons run all, then the README's first steps."
+        self._console.print(plain(hint, "dim"))
 
     def _line(self, text: str, style: str) -> None:
         self._console.print(plain(f"         {safe(text, characters_max=600)}", style), soft_wrap=True)

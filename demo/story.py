@@ -7,11 +7,14 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from cli.answers import answer_document, problems_of, text_of
+from cli.answers import answer_document, problem_row, problems_of, text_of
 from cli.building import by_account, by_operator, made
 from cli.commands.image import file_content
+from cli.commands.operating import DEFAULT_OPERATOR
 from cli.commands.publishing import progress_line
 from cli.http import query, segment
+from demo.lines import account_line, image_line, request_line
+from demo.narrator import NotAsTold
 from shared.contracts.facts import AccountStated, ImageRegistered
 from shared.contracts.requests import (
     LaunchRequested,
@@ -19,14 +22,13 @@ from shared.contracts.requests import (
     PublishRequested,
     ReinitRequested,
     ReplaceOsRequested,
+    Request,
     UnpublishRequested,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from pydantic import BaseModel
 
     from cli.client import Client
     from demo.cast import Cast
@@ -39,6 +41,15 @@ SEEN_TIMEOUT_S = 15.0
 SEEN_POLL_S = 0.05
 TAG_PREFIX = "acs:ecs:image:"
 BAD_NAME = "acs:my debian!"
+
+
+class UserImageRefused(NotAsTold):
+    """The user's own image does not pass, so there is nothing to tell on."""
+
+    def __init__(self, shown: str, met: list[str]) -> None:
+        super().__init__(
+            f"{shown} was refused ({'; '.join(met)}), so the story ends here; `image-commons check {shown}` shows what to do"
+        )
 
 
 class Story:
@@ -78,37 +89,33 @@ class Story:
     async def _register(self) -> None:
         cast = self._cast
         self._say.chapter(f"The vendor {cast.vendor} registers a custom image")
-        self._say.command(f"image-commons account {cast.vendor} --enterprise")
-        await self._client.state(
-            AccountStated(account_id=cast.vendor, status="active", enterprise_verified=True), key=cast.vendor
-        )
-        await self._client.state(AccountStated(account_id=cast.user, status="active", enterprise_verified=False), key=cast.user)
+        await self._state_account(cast.vendor, enterprise=True)
+        await self._state_account(cast.user, enterprise=False)
         await self._register_image(cast.image_id, cast.vendor, cast.image, "my-image")
         self._say.done(f"{cast.image.name}, {cast.image.stat().st_size / 2**20:.0f} MiB on disk")
 
     async def _refused_twice_at_once(self) -> None:
         cast = self._cast
         self._say.chapter("It asks to publish, without a permission and with a bad name")
-        self._say.command(f"image-commons publish {cast.image_id} -a {cast.vendor} --name '{BAD_NAME}'")
         answer = await self._ask(PublishRequested, cast.image_id, self._as_vendor(name=BAD_NAME, description=cast.description))
         self._refused(answer, {"PublishPermission.NotGranted", "InvalidImageName.Malformed"})
 
     async def _permitted(self) -> None:
         cast = self._cast
         self._say.chapter("An operator grants the permission, on a ticket")
-        self._say.command(f"image-commons permit {cast.vendor} --ticket {cast.ticket}")
-        asked = by_operator("demo-operator", cast.region, account_id=cast.vendor, ticket=cast.ticket)
+        asked = by_operator(DEFAULT_OPERATOR, cast.region, account_id=cast.vendor, ticket=cast.ticket)
         answer = await self._ask(PermitRequested, cast.vendor, asked)
         self._done(answer, "account.permitted")
 
     async def _publish(self) -> None:
         cast = self._cast
         self._say.chapter("It asks again: the image is checked, tagged and published")
-        self._say.command(f"image-commons publish {cast.image_id} -a {cast.vendor} --name {cast.name}")
         asked = self._as_vendor(name=cast.name, description=cast.description)
         answer = await self._ask(PublishRequested, cast.image_id, asked, timeout_s=CHECK_TIMEOUT_S, progress=self._progress())
         if problems_of(answer):
             self._say.refused(problems_of(answer))
+            if not cast.facts:
+                raise UserImageRefused(cast.shown(cast.image), sorted({problem_row(each)[1] for each in problems_of(answer)}))
         self._done(answer, "image.published")
         self._published, self._sequence = answer["state"], answer["sequence"]
         await self._report()
@@ -116,6 +123,7 @@ class Story:
 
     async def _report(self) -> None:
         check = self._published["check"]
+        self._say.command(f"image-commons report {check['report_id']}")
         report = await self._query("checker", f"/reports/{segment(check['report_id'])}")
         levels = {item["name"]: item["level"] for item in report["items"]}
         self._say.note("report: " + ", ".join(f"{name.split('.')[-1]} {level}" for name, level in levels.items()))
@@ -143,7 +151,6 @@ class Story:
         self._say.command(f"image-commons images -a {cast.user}")
         image = await self._until_seen(visible=True)
         self._say.done(f"{image['image_id']}  {image['name']}  by {image['owner_account_id']}")
-        self._say.command(f"image-commons launch {cast.image_id} -a {cast.user} --instance {cast.instance_id}")
         answer = await self._launch(cast.instance_id, self._sequence)
         self._done(answer, "instance.launched")
         self._say.expect("community", answer["state"]["system_disk"]["basis"], "by what right it was launched")
@@ -151,7 +158,6 @@ class Story:
     async def _unpublish(self) -> None:
         cast = self._cast
         self._say.chapter("The vendor unpublishes")
-        self._say.command(f"image-commons unpublish {cast.image_id} -a {cast.vendor}")
         answer = await self._ask(UnpublishRequested, cast.image_id, self._as_vendor())
         self._done(answer, "image.unpublished")
         self._say.expect(f"{cast.name} is unpublished", text_of(answer), "what the answer says")
@@ -163,9 +169,7 @@ class Story:
         self._say.command(f"image-commons images -a {cast.user}")
         await self._until_seen(visible=False)
         self._say.done(f"{cast.image_id} is not in the list")
-        self._say.command(f"image-commons launch {cast.image_id} -a {cast.user}")
         self._refused(await self._launch(f"{cast.instance_id}-b", self._sequence), {"InvalidImageId.NotFound"})
-        self._say.command(f"image-commons reinit {cast.instance_id} -a {cast.user}")
         answer = await self._ask(ReinitRequested, cast.instance_id, self._as_user())
         self._refused(answer, {"OperationDenied.ImageUnpublished"})
 
@@ -173,7 +177,6 @@ class Story:
         cast = self._cast
         self._say.chapter("The way out that the refusal names: another image for the system disk")
         await self._register_image(cast.other_image_id, cast.user, cast.image, "my-own")
-        self._say.command(f"image-commons replace-os {cast.instance_id} -a {cast.user} --image {cast.other_image_id}")
         answer = await self._ask(ReplaceOsRequested, cast.instance_id, self._as_user(image_id=cast.other_image_id))
         self._done(answer, "instance.os-replaced")
         self._say.expect(cast.other_image_id, answer["state"]["system_disk"]["image_id"], "image of the system disk")
@@ -189,7 +192,6 @@ class Story:
     async def _refused_by_check(self, image_id: str, image: Path, item: str) -> None:
         cast = self._cast
         await self._register_image(image_id, cast.vendor, image, cast.name)
-        self._say.command(f"image-commons publish {image_id} -a {cast.vendor}")
         asked = self._as_vendor(image_id=image_id, name=cast.name, description=cast.description)
         answer = await self._ask(PublishRequested, image_id, asked, timeout_s=CHECK_TIMEOUT_S)
         self._refused(answer, {"ImageCheck.Failed"})
@@ -198,10 +200,14 @@ class Story:
         self._say.expect([item], [name for name in found if name == item], f"{item} among the items that failed {failed}")
         self._say.expect([], [name for name in (item,) if not found[name].get("evidence")], "failed items without evidence")
 
+    async def _state_account(self, account_id: str, *, enterprise: bool) -> None:
+        fact = AccountStated(account_id=account_id, status="active", enterprise_verified=enterprise)
+        self._say.command(account_line(fact))
+        await self._client.state(fact, key=account_id)
+
     async def _register_image(self, image_id: str, owner: str, file: Path, name: str) -> None:
         cast = self._cast
-        self._say.command(f"image-commons image register {image_id} --owner {owner} --file {cast.shown(file)}")
-        fact = {
+        stated = {
             "image_id": image_id,
             "region": cast.region,
             "owner_account_id": owner,
@@ -212,7 +218,9 @@ class Story:
             **file_content(file),
             "location": cast.location(file),
         }
-        await self._client.state(made(ImageRegistered, fact), key=image_id)
+        fact = made(ImageRegistered, stated)
+        self._say.command(image_line(fact, cast.shown(file), cast.images_root))
+        await self._client.state(fact, key=image_id)
 
     async def _launch(self, instance_id: str, seen_sequence: int) -> dict[str, Any]:
         cast = self._cast
@@ -221,14 +229,16 @@ class Story:
 
     async def _ask(
         self,
-        model: type[BaseModel],
+        model: type[Request],
         key: str,
         data: dict[str, Any],
         *,
         timeout_s: float = ANSWER_TIMEOUT_S,
         progress: Callable[[Event[Any]], None] | None = None,
     ) -> dict[str, Any]:
-        answer = await self._client.ask(made(model, data), key=key, timeout_s=timeout_s, progress=progress)
+        request = made(model, data)
+        self._say.command(request_line(request))
+        answer = await self._client.ask(request, key=key, timeout_s=timeout_s, progress=progress)
         return answer_document(answer)
 
     async def _query(self, service: str, path: str, **parameters: object) -> Any:

@@ -15,8 +15,10 @@ from cli.errors import CommandError
 from demo.cast import Cast
 from demo.deployment import deployment
 from demo.image import BuildError, build, detected_format, with_backing_file
+from demo.leftovers import PREFIX, sweep
 from demo.narrator import Narrator, NotAsTold
-from demo.story import Story
+from demo.story import Story, UserImageRefused
+from stack import folder_lock
 
 CACHE = PROJECT / ".cache" / "demo"
 
@@ -34,12 +36,16 @@ def tell(*, image: Path | None, against_running: bool, images_root: str | None, 
         CommandError: a step was not as told, or something needed is missing; everything is stopped by then.
     """
     narrator = Narrator()
-    with tempfile.TemporaryDirectory(prefix="image-commons-demo-") as scratch:
+    sweep(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as scratch:
+        folder_lock.take(Path(scratch))
         try:
             cast = _cast(image, Path(scratch), images_root=images_root, images_folder=images_folder, unique=against_running)
             asyncio.run(_until_told_or_stopped(narrator, cast, Path(scratch), against_running=against_running))
         except BuildError as error:
             raise CommandError("the demo's image could not be built", why=str(error)) from error
+        except UserImageRefused as error:
+            raise CommandError(str(error)) from error
         except NotAsTold as error:
             raise CommandError("this is not as told", why=str(error)) from error
         except (asyncio.CancelledError, KeyboardInterrupt):

@@ -25,6 +25,11 @@ def take(folder: Path) -> int | None:
     return None
 
 
+def is_there(folder: Path) -> bool:
+    """Whether `folder` was ever taken."""
+    return (folder / _NAME).exists()
+
+
 def is_held(folder: Path) -> bool:
     """Whether a live supervisor has `folder`. A process id in a file cannot tell: the number may be another process's by now."""
     try:

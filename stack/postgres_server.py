@@ -17,6 +17,9 @@ import asyncpg
 
 from stack.child import Child
 
+_APART: Final = Path("/var/tmp")  # noqa: S108 - what lies there is owned by the server's account, mode 0700
+_APART_PREFIX: Final = "image-commons-postgres-"
+_OWNER: Final = "image-commons-folder"
 _POLL_S: Final = 0.05
 _VERSION_MIN: Final = 15
 _SETTINGS: Final = """
@@ -64,10 +67,35 @@ def data_folder(folder: Path) -> Path:
     if _account() is None or reachable:
         return folder / "data"
     name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
-    return Path("/var/tmp") / f"image-commons-postgres-{name}"  # noqa: S108 - owned by the account, mode 0700
+    return _APART / f"{_APART_PREFIX}{name}"
 
 
-def _init(data: Path, password: str) -> None:
+def sweep_orphans(beneath: Path = _APART) -> list[Path]:
+    """Remove data that lies apart from its stack's folder when that folder is gone; return what was removed.
+
+    Data without the note of its folder, which an earlier version wrote none of, stays.
+    """
+    gone = []
+    for data in beneath.glob(f"{_APART_PREFIX}*"):
+        try:
+            owner = Path((data / _OWNER).read_text())
+        except OSError:
+            continue
+        if not owner.exists() and not _is_served(data):
+            shutil.rmtree(data, ignore_errors=True)
+            gone.append(data)
+    return gone
+
+
+def _is_served(data: Path) -> bool:
+    try:
+        pid = (data / "postmaster.pid").read_text().split("\n", 1)[0]
+    except OSError:
+        return False
+    return Path("/proc", pid.strip()).exists()
+
+
+def _init(data: Path, folder: Path, password: str) -> None:
     account = _account()
     data.mkdir(parents=True, exist_ok=True)
     data.chmod(0o700)
@@ -85,6 +113,8 @@ def _init(data: Path, password: str) -> None:
             f"--pwfile={password_file.name}", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync",
         ]  # fmt: skip
         made = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+        if not made.returncode:
+            (data / _OWNER).write_text(str(folder))
     if made.returncode:
         message = f"initdb failed: {made.stderr.strip() or made.stdout.strip()}"
         raise PostgresMissing(message)
@@ -93,9 +123,10 @@ def _init(data: Path, password: str) -> None:
 async def postgres_child(folder: Path, *, port: int, password: str) -> Child:
     """Return a server whose data belongs to the stack in `folder`, initialised and not yet started. Raises `PostgresMissing`."""
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    await asyncio.to_thread(sweep_orphans)
     data = data_folder(folder)
     if not (data / "PG_VERSION").exists():
-        await asyncio.to_thread(_init, data, password)
+        await asyncio.to_thread(_init, data, folder, password)
     version = int((data / "PG_VERSION").read_text())
     if version < _VERSION_MIN:
         message = f"PostgreSQL {version} is too old, {_VERSION_MIN} or newer is needed"

@@ -88,8 +88,15 @@ def command(
                     on_progress=on_progress,
                 )
             )
-    except OSError as error:
-        raise CommandError("the file cannot be read", where=str(file), why=error.strerror, exit_code=ExitCode.USAGE) from error
+    except Exception as error:
+        # Whatever it is, it says nothing of the image: exit code 1 would.
+        raise CommandError(
+            "the image could not be checked",
+            where=str(file),
+            why=getattr(error, "strerror", None) or repr(error),
+            advice="try again; if it repeats, report it",
+            exit_code=ExitCode.UNDETERMINED,
+        ) from error
     finally:
         os.close(descriptor)
     weighed = _weighed(report, chosen, region)

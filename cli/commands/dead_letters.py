@@ -56,17 +56,29 @@ def list_(
 
       image-commons dead-letters list --service publisher --topic image-facts --json
     """
-    from cli.output import Output, table
+    from cli.output import Output
+    from cli.tables import Column, table
 
     out = Output(as_json=as_json)
     found: list[dict[str, Any]] = []
     for name in SERVICES if service == "all" else (service,):
         found += [{"service": name, **row} for row in asyncio.run(_fetch(name, _LIST, topic, reason, limit))]
-    columns = ("service", "id", "topic", "partition", "offset", "key", "reason_code", "reason_text", "created_at")
-    out.document(
-        {"dead_letters": found},
-        lambda: table(columns, [[row[column] for column in columns] for row in found], title="Dead letters"),
+    columns = (
+        Column("id", whole=True),
+        Column("service", whole=True),
+        Column("topic", optional=True),
+        Column("place", optional=True),
+        Column("key"),
+        Column("reason", whole=True),
+        Column("created (UTC)", whole=True, optional=True),
+        Column("why", optional=True),
     )
+    rows = [
+        (row["id"], row["service"], row["topic"], f"{row['partition']}/{row['offset']}", row["key"], row["reason_code"],
+         row["created_at"], row["reason_text"])
+        for row in found
+    ]  # fmt: skip
+    out.document({"dead_letters": found}, lambda: table(columns, rows, title="Dead letters"))
 
 
 @app.command("show")
@@ -84,7 +96,8 @@ def show(
     Example:
       image-commons dead-letters show 0192f3c1-0000-7000-8000-000000000000
     """
-    from cli.output import Output, fields
+    from cli.output import Output
+    from cli.tables import fields
 
     for name in SERVICES:
         for row in asyncio.run(_fetch(name, _SHOW, str(letter), value_bytes)):
@@ -111,15 +124,16 @@ async def _fetch(service: str, statement: str, *arguments: object) -> list[dict[
     from shared.settings import CommonSettings
 
     found = endpoints()
+    where = found.postgres_place
     known = {"kafka_bootstrap_servers": found.kafka, "postgres_dsn": found.postgres_dsn}
     settings = CommonSettings.model_validate(known)
     dsn = settings.service_dsn(service)
     try:
         connection = await asyncpg.connect(dsn, timeout=10, command_timeout=10)
-    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise CommandError(
             f"the database of {service} does not answer",
-            where=dsn.rpartition("@")[2],
+            where=where,
             why=str(error) or type(error).__name__,
             advice="name PostgreSQL in POSTGRES_DSN, or start a stack: image-commons stack up",
         ) from error
@@ -128,7 +142,7 @@ async def _fetch(service: str, statement: str, *arguments: object) -> list[dict[
     except asyncpg.PostgresError as error:
         raise CommandError(
             f"the dead letters of {service} cannot be read",
-            where=dsn.rpartition("@")[2],
+            where=where,
             why=str(error),
             advice="run: image-commons migrate",
         ) from error

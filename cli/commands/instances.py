@@ -6,17 +6,34 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from cli.options import DEFAULT_REGION, DEFAULT_TIMEOUT_S, Account, ClientToken, DryRun, Json, Kafka, Region, Timeout
-
-Instance = Annotated[str, typer.Argument(metavar="INSTANCE", help="The instance's id.", show_default=False)]
-Image = Annotated[str, typer.Argument(metavar="IMAGE", help="The image's id.", show_default=False)]
+from cli.options import (
+    DEFAULT_LIMIT,
+    DEFAULT_REGION,
+    DEFAULT_TIMEOUT_S,
+    Account,
+    All,
+    ClientToken,
+    Cursor,
+    DryRun,
+    ImageId,
+    InstanceId,
+    Json,
+    Kafka,
+    Limit,
+    Region,
+    Timeout,
+    identifier,
+)
 
 
 def launch(
-    image: Image,
+    image: ImageId,
     account: Account,
     instance: Annotated[
-        str | None, typer.Option("--instance", "-i", help="Id of the new instance; a fresh one by default.", show_default=False)
+        str | None,
+        typer.Option(
+            "--instance", "-i", callback=identifier, help="Id of the new instance; a fresh one by default.", show_default=False
+        ),
     ] = None,
     instance_type: Annotated[
         str | None, typer.Option("--type", help="Instance type, kept in the books.", show_default=False)
@@ -60,7 +77,7 @@ def launch(
 
 
 def reinit(
-    instance: Instance,
+    instance: InstanceId,
     account: Account,
     region: Region = DEFAULT_REGION,
     dry_run: DryRun = False,
@@ -86,9 +103,9 @@ def reinit(
 
 
 def replace_os(
-    instance: Instance,
+    instance: InstanceId,
     account: Account,
-    image: Annotated[str, typer.Option("--image", help="The image it gets; one the account sees.", show_default=False)],
+    image: Annotated[str, typer.Option("--image", callback=identifier, help="The image it gets; one the account sees.")],
     region: Region = DEFAULT_REGION,
     dry_run: DryRun = False,
     client_token: ClientToken = None,
@@ -110,7 +127,7 @@ def replace_os(
 
 
 def release(
-    instance: Instance,
+    instance: InstanceId,
     account: Account,
     reason: Annotated[
         Literal["creation_failed"] | None,
@@ -133,14 +150,21 @@ def release(
     from shared.contracts.requests import ReleaseRequested
 
     data = _about(instance, account, region, client_token=client_token, dry_run=dry_run, reason=reason)
+    if reason is not None:
+        # Launcher takes this from a service alone: an account could free itself of a charge by it.
+        data["actor"] = {"kind": "service", "id": "compute"}
     ask(made(ReleaseRequested, data), key=instance, kafka=kafka, timeout_s=timeout, as_json=as_json)
 
 
 def instances(
     account: Account,
-    instance: Annotated[str | None, typer.Argument(metavar="[INSTANCE]", help="Show this one.", show_default=False)] = None,
+    instance: Annotated[
+        str | None, typer.Argument(metavar="[INSTANCE]", callback=identifier, help="Show this one.", show_default=False)
+    ] = None,
     region: Region = DEFAULT_REGION,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=100, help="At most so many.")] = 50,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+    every: All = False,
     as_json: Json = False,
 ) -> None:
     """List an account's instances, or show one: which image its system disk came from, and by what right.
@@ -150,21 +174,24 @@ def instances(
     """
     from cli.connection import endpoints
     from cli.http import query, segment
-    from cli.output import Output, fields, table
+    from cli.output import Output
+    from cli.pages import pages, with_rest
+    from cli.tables import SINCE, Column, fields, table
 
     out, found = Output(as_json=as_json), endpoints()
     if instance is not None:
         document = query(found, "launcher", f"/instances/{segment(instance)}", {"account_id": account, "region": region})
         out.document(document, lambda: fields(document))
         return
-    document = query(found, "launcher", "/instances", {"account_id": account, "region": region, "limit": limit})
+    asked = {"account_id": account, "region": region, "limit": limit}
+    document = pages(found, "launcher", "/instances", asked, cursor=cursor, every=every)
     rows = [
-        (row["instance_id"], row["state"], row["system_disk"]["image_id"], row["system_disk"]["basis"])
+        (row["instance_id"], row["state"], row["system_disk"]["image_id"], row["system_disk"]["basis"], row.get("launched_at"))
         for row in document["instances"]
     ]
-    out.document(
-        document, lambda: table(("instance", "state", "image", "basis"), rows, title=f"Instances of {account} in {region}")
-    )
+    columns = (Column("instance", whole=True), "state", Column("image", whole=True), "basis", SINCE)
+    title = f"Instances of {account} in {region}"
+    out.document(document, lambda: with_rest(table(columns, rows, title=title), document))
 
 
 def _about(instance: str, account: str, region: str, **data: Any) -> dict[str, Any]:

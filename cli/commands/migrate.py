@@ -25,6 +25,7 @@ def command(as_json: Json = False) -> None:
     from shared.settings import CommonSettings, SettingsError
 
     where, lines = endpoints(), list[str]()
+    place = where.postgres_place
     os.environ.setdefault(POSTGRES_VARIABLE, where.postgres_dsn)
     try:
         settings = CommonSettings.from_environment()
@@ -34,6 +35,6 @@ def command(as_json: Json = False) -> None:
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         advice = "name an administrator's DSN in POSTGRES_DSN, or start a stack: image-commons stack up"
         raise CommandError(
-            "PostgreSQL cannot be reached, or refuses", why=f"{type(error).__name__}: {error}", advice=advice
+            "PostgreSQL cannot be reached, or refuses", where=place, why=str(error) or type(error).__name__, advice=advice
         ) from error
     Output(as_json=as_json).document({"databases": lines}, lambda: "\n".join(lines))

@@ -6,14 +6,13 @@ from typing import Annotated
 
 import typer
 
-from cli.options import DEFAULT_REGION, DEFAULT_TIMEOUT_S, Json, Kafka, Operator, Region, Timeout
+from cli.options import DEFAULT_REGION, DEFAULT_TIMEOUT_S, AccountId, ImageId, Json, Kafka, Operator, Region, Timeout
 
-Image = Annotated[str, typer.Argument(metavar="IMAGE", help="The image's id.", show_default=False)]
 DEFAULT_OPERATOR = "operator"
 
 
 def permit(
-    account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.", show_default=False)],
+    account: AccountId,
     ticket: Annotated[str, typer.Option("--ticket", "-t", help="The ticket on which it was decided.", show_default=False)],
     operator: Operator = DEFAULT_OPERATOR,
     region: Region = DEFAULT_REGION,
@@ -35,7 +34,7 @@ def permit(
 
 
 def take_down(
-    image: Image,
+    image: ImageId,
     reason: Annotated[str, typer.Option("--reason", "-r", help="Why; the vendor reads it.", show_default=False)],
     operator: Operator = DEFAULT_OPERATOR,
     region: Region = DEFAULT_REGION,
@@ -57,7 +56,7 @@ def take_down(
 
 
 def take_down_lift(
-    image: Image,
+    image: ImageId,
     reason: Annotated[str | None, typer.Option("--reason", "-r", help="Why; the vendor reads it.", show_default=False)] = None,
     operator: Operator = DEFAULT_OPERATOR,
     region: Region = DEFAULT_REGION,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.errors import CommandError, ExitCode
 from cli.options import (
     DEFAULT_CHECK_TIMEOUT_S,
     DEFAULT_REGION,
@@ -13,6 +14,7 @@ from cli.options import (
     Account,
     ClientToken,
     DryRun,
+    ImageId,
     Json,
     Kafka,
     Region,
@@ -20,14 +22,11 @@ from cli.options import (
 )
 
 if TYPE_CHECKING:
-    from cli.client import Progress
     from shared.contracts.envelope import Event
-
-Image = Annotated[str, typer.Argument(metavar="IMAGE", help="The image's id.", show_default=False)]
 
 
 def publish(
-    image: Image,
+    image: ImageId,
     account: Account,
     name: Annotated[
         str | None, typer.Option("--name", help="Name others see; the image's own by default.", show_default=False)
@@ -60,11 +59,25 @@ def publish(
 
     wanted = {"image_id": image, "name": name, "description": description, "family": family}
     request = made(PublishRequested, by_account(account, region, client_token=client_token, dry_run=dry_run, **wanted))
-    ask(request, key=image, kafka=kafka, timeout_s=timeout, as_json=as_json, progress=_progress(as_json=as_json))
+    shown = _Progress(as_json=as_json)
+    try:
+        ask(
+            request,
+            key=image,
+            kafka=kafka,
+            timeout_s=timeout,
+            as_json=as_json,
+            progress=shown,
+            explained=lambda document: with_items_advice(document, kafka),
+        )
+    except CommandError as error:
+        if error.exit_code in {ExitCode.NO_ANSWER, ExitCode.INTERRUPTED} and shown.publication_id:
+            raise _still_checked(error, account, shown.publication_id, timeout) from None
+        raise
 
 
 def unpublish(
-    image: Image,
+    image: ImageId,
     account: Account,
     region: Region = DEFAULT_REGION,
     dry_run: DryRun = False,
@@ -89,17 +102,56 @@ def unpublish(
     ask(request, key=image, kafka=kafka, timeout_s=timeout, as_json=as_json)
 
 
-def _progress(*, as_json: bool) -> Progress:
-    from cli.output import Output
+class _Progress:
+    """Tells a person how far the check is, and remembers which publication it is for."""
 
-    out = Output(as_json=as_json)
+    def __init__(self, *, as_json: bool) -> None:
+        from cli.output import Output
 
-    def show(event: Event[Any]) -> None:
+        self._out = Output(as_json=as_json)
+        self.publication_id: str | None = None
+
+    def __call__(self, event: Event[Any]) -> None:
+        """Take an event on the way to the answer."""
+        if event.type.split(".")[-3:-1] == ["publication", "checking"]:
+            self.publication_id = event.data.change.publication_id
         line = progress_line(event)
         if line:
-            out.note(line)
+            self._out.note(line)
 
-    return show
+
+def _still_checked(error: CommandError, account: str, publication_id: str, timeout_s: float) -> CommandError:
+    told = (
+        f"still being checked after {timeout_s:g} s"
+        if error.exit_code == ExitCode.NO_ANSWER
+        else "stopped waiting; still being checked"
+    )
+    return CommandError(
+        told,
+        where=error.where,
+        advice=f"see: image-commons publications -a {account} {publication_id}",
+        exit_code=error.exit_code,
+    )
+
+
+def with_items_advice(document: dict[str, Any], kafka: str | None) -> dict[str, Any]:
+    """Return a refusal with each item's own advice, which the check's report has; as it is where no report can be had."""
+    from cli.answers import problems_of
+    from cli.connection import endpoints
+    from cli.http import query, segment
+
+    report_id = (((document.get("state") or {}).get("check")) or {}).get("report_id")
+    if report_id is None or not any(problem.get("item") for problem in problems_of(document)):
+        return document
+    try:
+        report = query(endpoints(kafka), "checker", f"/reports/{segment(report_id)}")
+    except CommandError:
+        return document
+    advice = {item["name"]: item["advice"] for item in report["items"] if item.get("advice")}
+    problems = [
+        {**problem, "advice": advice.get(problem.get("item", ""), problem["advice"])} for problem in problems_of(document)
+    ]
+    return {**document, "change": {**document["change"], "problems": problems}}
 
 
 def progress_line(event: Event[Any]) -> str | None:

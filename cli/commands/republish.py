@@ -35,7 +35,9 @@ def command(
     from services.publisher.settings import PublisherSettings
     from shared.settings import SettingsError
 
-    os.environ.setdefault(POSTGRES_VARIABLE, endpoints().postgres_dsn)
+    where = endpoints()
+    place = where.postgres_place
+    os.environ.setdefault(POSTGRES_VARIABLE, where.postgres_dsn)
     try:
         found = asyncio.run(_republish(PublisherSettings.from_environment(), records_per_s))
     except SettingsError as error:
@@ -43,7 +45,8 @@ def command(
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise CommandError(
             "publisher's database cannot be reached, or refuses",
-            why=f"{type(error).__name__}: {error}",
+            where=place,
+            why=str(error) or type(error).__name__,
             advice="name PostgreSQL in POSTGRES_DSN, or start a stack: image-commons stack up",
         ) from error
     Output(as_json=as_json).document(

@@ -6,14 +6,28 @@ from typing import Annotated
 
 import typer
 
-from cli.options import DEFAULT_REGION, DEFAULT_TIMEOUT_S, Account, ClientToken, DryRun, Json, Kafka, Region, Timeout
+from cli.options import (
+    DEFAULT_REGION,
+    DEFAULT_TIMEOUT_S,
+    Account,
+    ClientToken,
+    DryRun,
+    ImageId,
+    Json,
+    Kafka,
+    Region,
+    Timeout,
+    identifier,
+)
 
-Image = Annotated[str, typer.Argument(metavar="IMAGE", help="The image's id.", show_default=False)]
-With = Annotated[str, typer.Option("--with", "-w", metavar="ACCOUNT", help="The other account.", show_default=False)]
+With = Annotated[
+    str,
+    typer.Option("--with", "-w", metavar="ACCOUNT", callback=identifier, help="The other account.", show_default=False),
+]
 
 
 def share(
-    image: Image,
+    image: ImageId,
     other: With,
     account: Account,
     region: Region = DEFAULT_REGION,
@@ -37,7 +51,7 @@ def share(
 
 
 def unshare(
-    image: Image,
+    image: ImageId,
     other: With,
     account: Account,
     region: Region = DEFAULT_REGION,

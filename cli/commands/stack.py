@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +20,8 @@ import typer
 from cli.connection import PROJECT, stack_folder
 from cli.errors import CommandError
 from cli.options import Json
-from cli.output import Output, fields
+from cli.output import Output, plain
+from cli.tables import fields
 from stack import folder_lock
 
 _UP_TIMEOUT_S = 120.0
@@ -35,26 +40,59 @@ Folder = Annotated[
 def up(folder: Folder = None, as_json: Json = False) -> None:
     """Start the stack in the background, wait until both servers answer, make topics and databases.
 
-    Prints the variables by which services and tests find it; the commands of this checkout find it by themselves.
+    The commands of this checkout find it by themselves; `stack env` prints the variables for other programs.
 
     Example:
       image-commons stack up && image-commons run all
     """
     place, out = _folder(folder), Output(as_json=as_json)
-    if not _status(place):
-        place.mkdir(parents=True, exist_ok=True)
-        out.note(f"starting Kafka and PostgreSQL in {place}")
-        with (place / "supervisor.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "stack.supervisor", str(place)],
-                cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
-        _wait_until_up(place, process)
-    status = _status(place)
-    environment = {name: value for name, value in status.items() if name.isupper()}
-    _prepare(environment, out)
-    exports = "\n".join(f"export {name}={value}" for name, value in environment.items())
-    out.document(environment, lambda: exports)
+    place.mkdir(parents=True, exist_ok=True)
+    with _one_at_a_time(place):
+        if not _status(place):
+            out.note(f"starting Kafka and PostgreSQL in {place}")
+            with (place / "supervisor.log").open("wb") as log:
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "stack.supervisor", str(place)],
+                    cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                )  # fmt: skip
+            _wait_until_up(place, process)
+        environment = _environment(place)
+        _prepare(environment, out)
+    out.document(environment, lambda: plain(_answers(environment), "green"))
+
+
+@app.command()
+def env(folder: Folder = None) -> None:
+    """Print the variables by which programs find the running stack, as lines for a shell.
+
+    Example:
+      eval "$(image-commons stack env)"
+    """
+    environment = _environment(_folder(folder))
+    if not environment:
+        raise CommandError("no local stack is running", where=str(_folder(folder)), advice="start it: image-commons stack up")
+    typer.echo(_exports(environment))
+
+
+def _environment(place: Path) -> dict[str, str]:
+    return {name: value for name, value in _status(place).items() if name.isupper()}
+
+
+def _answers(environment: dict[str, str]) -> str:
+    postgres = environment["POSTGRES_DSN"].rpartition("@")[2].partition("/")[0]
+    return f"✓ Kafka answers at {environment['KAFKA_BOOTSTRAP_SERVERS']}, PostgreSQL at {postgres}"
+
+
+def _exports(environment: dict[str, str]) -> str:
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in environment.items())
+
+
+@contextmanager
+def _one_at_a_time(place: Path) -> Iterator[None]:
+    """Hold the stack's start: who comes second finds the first one's stack."""
+    with (place / "up.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _prepare(environment: dict[str, str], out: Output) -> None:

@@ -145,7 +145,7 @@ def test_unknown_image_is_refused_by_the_catalog(platform: Platform, user: str) 
 def test_missing_topics_are_named_with_the_job_that_makes_them(platform: Platform) -> None:
     done = platform.run("account", "acme", IMAGE_COMMONS_TOPIC_PREFIX="elsewhere.")
     assert done.returncode == 1
-    assert "no such topic: elsewhere.account-facts" in done.stderr
+    assert "no such topic: elsewhere.account-events" in done.stderr
     assert "image-commons topics apply" in done.stderr
 
 

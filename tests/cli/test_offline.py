@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cli.building import sentence
 from cli.main import COMMANDS, main
 from cli.output import safe
 
@@ -58,6 +60,13 @@ def test_help_names_every_command_and_loads_none() -> None:
         ("run", "everything"),
         ("dead-letters", "list", "--limit", "0"),
         ("dead-letters", "show", "not-an-id"),
+        ("image", "register", "img-1", "--owner", "acme", "--file", "/dev/zero"),
+        ("image", "register", "img-1", "--owner", "acme", "--file", "README.md", "--location", "no uri"),
+        ("image", "register", "img-1", "--owner", "acme", "--location", "file:x", "--content-version", "1"),
+        ("image", "register", "img-1", "--owner", "acme", "--images-root", "/images"),
+        ("run", "catalog", "--images", "/tmp"),
+        ("run", "checker", "--images", "/no/such/folder"),
+        ("account", "acme", "--kafka", "garbage"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_says_why(arguments: tuple[str, ...]) -> None:
@@ -65,6 +74,89 @@ def test_wrong_usage_ends_with_2_and_says_why(arguments: tuple[str, ...]) -> Non
     assert done.returncode == 2, done.stderr
     assert done.stderr.strip()
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("publish", "bad id", "-a", "acme"),
+        ("publish", "img-1", "-a", "bad id"),
+        ("images", "-a", "bad id"),
+        ("images", "bad id", "-a", "acme"),
+        ("instances", "-a", "acme", "bad id"),
+        ("publications", "-a", "acme", "bad id"),
+        ("publications", "-a", "acme", "--image", "bad id"),
+        ("launch", "img-1", "-a", "acme", "--instance", "bad id"),
+        ("share", "img-1", "-a", "acme", "--with", "bad id"),
+        ("permit", "bad id", "--ticket", "T"),
+        ("account", "bad id"),
+        ("image", "register", "img-1", "--owner", "bad id", "--file", "README.md"),
+        ("image", "delete", "bad id"),
+        ("report", "bad id"),
+    ],
+)
+def test_an_invalid_id_is_said_in_words_and_ends_with_2(arguments: tuple[str, ...]) -> None:
+    done = run_cli(*arguments, KAFKA_BOOTSTRAP_SERVERS=CLOSED_PORT)
+    assert done.returncode == 2, done.stderr
+    said = " ".join(done.stderr.replace("│", " ").split())
+    assert "'bad id': an id is 1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or digit" in said
+
+
+def test_an_invalid_region_is_said_in_words() -> None:
+    done = run_cli("images", "-a", "acme", "--region", "Über all")
+    assert done.returncode == 2
+    assert "a region is 1 to 32 lower-case letters" in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_what_the_contracts_do_not_allow_is_said_without_their_jargon() -> None:
+    done = run_cli("account", "acme", "--display-name", "x" * 300, "--kafka", CLOSED_PORT)
+    assert done.returncode == 2
+    assert "display_name: should have at most 256 characters" in done.stderr
+    assert sentence("Value error, U+0000 is not allowed") == "U+0000 is not allowed"
+
+
+def test_version_and_short_help() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    assert run_cli("--version").stdout == f"image-commons {project['version']}\n"
+    assert run_cli("publish", "-h").stdout == run_cli("publish", "--help").stdout
+
+
+def test_a_mistyped_command_is_guessed() -> None:
+    assert "'publish'" in run_cli("pubish").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "exit_code", "says"),
+    [
+        (("stack", "up", "--dir", "/proc/x"), {}, 1, "/proc/x"),
+        (("migrate",), {"POSTGRES_DSN": "garbage"}, 2, "POSTGRES_DSN"),
+        (("republish",), {"POSTGRES_DSN": "garbage"}, 2, "POSTGRES_DSN"),
+        (("dead-letters", "list"), {"POSTGRES_DSN": "garbage"}, 2, "POSTGRES_DSN"),
+        (("run", "all"), {"POSTGRES_DSN": "garbage"}, 2, "POSTGRES_DSN"),
+        (("stack", "env", "--dir", "/nowhere"), {}, 1, "stack up"),
+    ],
+)
+def test_mistakes_are_no_internal_errors(
+    arguments: tuple[str, ...], environment: dict[str, str], exit_code: int, says: str
+) -> None:
+    done = run_cli(*arguments, **environment)
+    assert done.returncode == exit_code
+    assert says in done.stderr
+    assert "internal error" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("check", "README.md", "--json")])
+def test_a_full_disk_is_said(arguments: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "cli", *arguments],
+            cwd=PROJECT, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "internal error" not in done.stderr
 
 
 @pytest.mark.parametrize(

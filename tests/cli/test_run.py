@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.connection import TOPIC_PREFIX_VARIABLE, url_variable
+from cli.connection import KAFKA_VARIABLE, POSTGRES_VARIABLE, STACK_VARIABLE, TOPIC_PREFIX_VARIABLE, url_variable
 from cli.http import probe
-from cli.processes import SERVICES
+from cli.processes import SERVICES, how_it_ended
 from cli.readiness import free_ports
 from tests.cli.platform import PROJECT, Platform
 
@@ -85,6 +86,8 @@ def test_sigterm_stops_all_four_in_order(variables: dict[str, str]) -> None:
         _, said = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0
         assert said.count("service_stopping") == len(SERVICES)
+        assert "all four services are ready: publisher http://127.0.0.1:" in said
+        assert "warning: the checker may read images from nowhere" in said
         assert not any(alive(child) for child in children)
 
 
@@ -93,7 +96,7 @@ def test_one_that_dies_ends_all_with_exit_code_1(variables: dict[str, str]) -> N
         os.kill(children[0], signal.SIGKILL)
         _, said = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 1
-        assert "ended by itself with exit code -9" in said
+        assert "was killed by SIGKILL" in said
         assert not any(alive(child) for child in children)
 
 
@@ -102,3 +105,41 @@ def test_killed_supervisor_leaves_no_service_behind(variables: dict[str, str]) -
         process.kill()
         process.communicate(timeout=PATIENCE_S)
         until(lambda: not any(alive(child) for child in children), "services end with their supervisor")
+
+
+def test_without_servers_one_clear_error_at_once(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name not in {KAFKA_VARIABLE, POSTGRES_VARIABLE}}
+    environment |= {STACK_VARIABLE: str(tmp_path), POSTGRES_VARIABLE: "postgresql://127.0.0.1:1/postgres"}
+    for service, more in (("all", {KAFKA_VARIABLE: "127.0.0.1:1"}), ("catalog", {})):
+        began = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-m", "cli", "run", service],
+            cwd=PROJECT, env={**environment, **more}, capture_output=True, text=True, check=False, timeout=PATIENCE_S,
+        )  # fmt: skip
+        assert done.returncode == 1, done.stderr
+        assert time.monotonic() - began < 20
+        assert "PostgreSQL" in done.stderr.splitlines()[0]
+        assert "127.0.0.1:1/postgres" in done.stderr
+        assert "connection refused" in done.stderr
+        assert "image-commons stack up" in done.stderr
+        assert "internal error" not in done.stderr
+
+
+def test_a_taken_port_is_named_with_what_to_do(variables: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        own = {**variables, url_variable("catalog"): f"http://127.0.0.1:{port}", "IMAGE_COMMONS_HTTP_PORT": str(port)}
+        for service, variable in (("all", url_variable("catalog")), ("catalog", "IMAGE_COMMONS_HTTP_PORT")):
+            done = subprocess.run(
+                [sys.executable, "-m", "cli", "run", service],
+                cwd=PROJECT, env={**os.environ, **own}, capture_output=True, text=True, check=False, timeout=PATIENCE_S,
+            )  # fmt: skip
+            assert done.returncode == 1
+            assert str(port) in done.stderr
+            assert "name " in done.stderr.partition("next:")[2]
+            assert variable in done.stderr.partition("next:")[2]
+
+
+@pytest.mark.parametrize(("code", "words"), [(3, "exit code 3"), (-9, "killed by SIGKILL"), (-99, "killed by signal 99")])
+def test_an_end_in_words(code: int, words: str) -> None:
+    assert words in how_it_ended(code)

@@ -4,8 +4,6 @@ Every fact and request is sent twice, under one identity, as a writer does that 
 """
 
 import asyncio
-import shutil
-import subprocess
 import time
 from collections.abc import Awaitable
 from datetime import UTC, datetime
@@ -32,28 +30,11 @@ from shared.contracts.requests import (
     UnpublishRequested,
 )
 from tests.crash.journal import PREFIX, Heard, Journal
+from tests.inspector.disks import Root, ext4
 
 REGION: Final = "eu-1"
 ANSWER_TIMEOUT_S: Final = 90.0
 _RETRY_S: Final = 0.2
-_OS_RELEASE: Final = 'ID=debian\nNAME="Debian GNU/Linux"\nVERSION_ID="12"\nPRETTY_NAME="Debian GNU/Linux 12"\n'
-
-
-def build_disk(path: Path, fstab: str) -> None:
-    """Write a disk image of a few MB that the inspector takes for a Debian: a root file system with `fstab`, no partitions."""
-    root = path.with_suffix(".root")
-    for folder in ("etc", "boot", "usr/bin", "usr/lib/modules/6.1.0-1-amd64"):
-        (root / folder).mkdir(parents=True)
-    (root / "etc/os-release").write_text(_OS_RELEASE)
-    (root / "etc/fstab").write_text(fstab)
-    (root / "boot/vmlinuz-6.1.0-1-amd64").write_text("kernel")
-    shutil.copy("/bin/true", root / "usr/bin/sh")
-    (root / "bin").symlink_to("usr/bin")
-    (root / "lib").symlink_to("usr/lib")
-    with path.open("wb") as disk:
-        disk.truncate(8 << 20)
-    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", str(root), str(path)], check=True)
-    shutil.rmtree(root)
 
 
 class Traffic:
@@ -66,8 +47,8 @@ class Traffic:
         self._journal = journal
         self.good = images / "good.raw"
         self.broken = images / "broken.raw"
-        build_disk(self.good, "# nothing\n")
-        build_disk(self.broken, "UUID=0badf00d-0000-4000-8000-00000000dead / ext4 defaults 0 1\n")
+        ext4(self.good)
+        ext4(self.broken, Root({"etc/fstab": b"UUID=0badf00d-0000-4000-8000-00000000dead / ext4 defaults 0 1\n"}))
 
     async def start(self) -> None:
         """Connect."""

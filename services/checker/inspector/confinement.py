@@ -26,9 +26,13 @@ _ALLOWED_CALLS = (
     *("read", "pread64", "readv", "lseek", "write", "writev", "close", "fstat", "newfstatat", "fcntl", "dup", "ioctl"),
     *("mmap", "munmap", "mremap", "mprotect", "madvise", "brk", "futex", "sched_yield", "poll", "ppoll"),
     *("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall", "tgkill", "getpid", "gettid"),
-    *("clock_gettime", "clock_nanosleep", "gettimeofday", "getrandom", "getrusage", "sysinfo", "exit", "exit_group"),
+    *("clock_gettime", "clock_getres", "clock_nanosleep", "gettimeofday", "getrandom", "getrusage", "exit", "exit_group"),
 )
 """What Python and the parsers need once all is imported. No open, no socket, no exec, no process, no thread."""
+
+
+cpu_limit_s: int | None = None
+"""The limit on this process's CPU time once it is confined: asking for it then is refused like everything else."""
 
 
 class _RulesetAttributes(ctypes.Structure):
@@ -70,6 +74,8 @@ def _no_network(libc: ctypes.CDLL) -> str:
 
 
 def _set_limits(memory_bytes: int, cpu_s: int) -> None:
+    global cpu_limit_s  # noqa: PLW0603 - a process is confined once
+    cpu_limit_s = cpu_s
     for limit, value in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),

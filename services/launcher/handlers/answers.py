@@ -149,7 +149,7 @@ def _named(request: InstanceRequest) -> str:
 def _met(request: InstanceRequest, reason: Reason, instance: Instance | None) -> str | None:
     """Return what the request says in the field that `reason` is about; a re-initialisation means the image of the disk."""
     if reason.field == "actor":
-        return request.actor.id
+        return f"{request.actor.kind} {request.actor.id}"
     if reason.field == "image_id" and isinstance(request, ReinitRequested):
         return None if instance is None else instance.disk.image_id
     met: str | None = None if reason.field is None else getattr(request, reason.field, None)
