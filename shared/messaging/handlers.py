@@ -21,10 +21,11 @@ class Park(Exception):
     """Raised by a handler, before any write, for a request that may have overtaken the facts it needs.
 
     `needs` are (topic, key) pairs, short topic names: the request comes back, with `may_park` false, once this service has read
-    those keys' partitions as far as they reach now, and two seconds have passed at least.
+    those keys' partitions as far as they reach now, and two seconds have passed at least. Key None: every partition of the topic,
+    for what no key names.
     """
 
-    def __init__(self, needs: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(self, needs: Sequence[tuple[str, str | None]] = ()) -> None:
         """Wait for `needs`."""
         super().__init__(*needs)
         self.needs = tuple(needs)

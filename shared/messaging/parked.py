@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from shared import faults
 from shared.contracts.envelope import moment
+from shared.contracts.topics import PARTITIONS
 from shared.database.errors import TRIES, Fault, fault_of
 from shared.database.pool import Database
 from shared.database.transaction import Transaction
@@ -72,17 +73,19 @@ async def keys_with_parked(tx: Transaction, topic: str, readings: Sequence[Readi
     return {row["key"] for row in rows}
 
 
-async def park(tx: Transaction, reading: Reading, needs: Sequence[tuple[str, str]], end_offsets: EndOffsets | None) -> None:
+async def park(
+    tx: Transaction, reading: Reading, needs: Sequence[tuple[str, str | None]], end_offsets: EndOffsets | None
+) -> None:
     """Keep `reading`'s request until this service has read as far as each of `needs` reaches now."""
     record = reading.record
     ends = []
     for topic, key in needs:
-        partition = partition_of(key)
+        partitions = range(PARTITIONS) if key is None else [partition_of(key)]
         if end_offsets is None:
             message = f"a request asked to wait for {topic}, but nothing here can tell where that topic ends"
             raise RuntimeError(message)
-        end = (await end_offsets(topic, [partition]))[partition]
-        ends.append({"topic": topic, "partition": partition, "end_offset": end})
+        reach = await end_offsets(topic, partitions)
+        ends += [{"topic": topic, "partition": partition, "end_offset": reach[partition]} for partition in partitions]
     await tx.connection.execute(
         _INSERT,
         record.topic,

@@ -41,7 +41,7 @@ class Answer:
     type: str
     key: str
     sequence: int
-    request_id: str
+    request_id: str | None
     state: dict[str, Any] | None
     change: dict[str, Any]
 
@@ -125,13 +125,17 @@ class Desk:
                     name,
                     row["key"],
                     int(headers["ce_sequence"]),
-                    headers["ce_correlationid"],
+                    headers.get("ce_correlationid"),
                     value.get("state"),
                     value["change"],
                 )
             )
             self._seen = row["id"]
         return found
+
+    async def known(self) -> list[Answer]:
+        """The states told by republish since the last call; answers are left out."""
+        return [answer for answer in await self.answers() if answer.type == "instance.known" and answer.request_id is None]
 
     async def parked(self) -> list[str]:
         """Keys of the parked requests, in order."""

@@ -101,6 +101,23 @@ def test_a_disk_is_laid_anew_for_the_owner_for_shares_and_while_public(
         assert codes(decided) == ["InvalidImageStatus"]
 
 
+@pytest.mark.parametrize("standing", [None, "blocked", "active"])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_refused_reinitialisation_names_the_way_out_exactly_where_replacing_the_os_would_work(
+    standing: str | None, known: bool
+) -> None:
+    for account, status, region, live, shared in MATRIX:
+        image = replace(
+            IMAGE, status=status, publication_id="pub-2" if live else None, shared_with=frozenset({"friend"} if shared else ())
+        )
+        here = instance_of(IMAGE, account)
+        copy = None if standing is None else AccountCopy(account, 1, standing)
+        decided = judge_reinitialisation(account, region, copy, image if known else None, here)
+        instead = judge_replacement(account, region, copy, replace(IMAGE, image_id="img-2"), here)
+        if isinstance(decided, Refused):
+            assert (decided.way_out is not None) == isinstance(instead, Granted)
+
+
 @pytest.mark.parametrize(
     ("standing", "expected"),
     [(None, "InvalidAccount.NotFound"), ("blocked", "Account.NotActive"), ("closed", "Account.NotActive"), ("active", None)],
@@ -184,10 +201,11 @@ def release_request(kind: str, actor: str, expires_at: datetime | None) -> Relea
         ("user", False, True, True),
         ("friend", True, True, True),
         ("friend", True, False, False),
-        ("vendor", False, True, False),
+        ("vendor", False, True, True),
+        ("vendor", False, False, False),
     ],
 )
-def test_who_uses_a_paid_community_image_of_somebody_else_is_charged(
+def test_whoever_launches_a_paid_community_image_is_charged_its_owner_too(
     account: str, shared: bool, live: bool, charged: bool
 ) -> None:
     image = replace(PAID, publication_id="pub-1" if live else None, shared_with=frozenset({"friend"} if shared else ()))

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from services.launcher.handlers.copies import apply_image_events
-from services.launcher.handlers.requests import instance_requests, launch
+from services.launcher.handlers.requests import instance_requests, launch, reinitialise, replace_os
 from shared.contracts.envelope import Event
-from shared.database.pool import Database
 from shared.database.transaction import Transaction
 from shared.messaging.records import read
 from tests.catalog.states import STRANGER, image_event, image_state, publication
 from tests.launcher.desk import Desk
+from tests.waits import blocked
 
 GONE = image_state(publication=publication("unpublished"))
 
@@ -22,14 +22,6 @@ def _event(desk: Desk, what: str, *names: str, **given: Any) -> Event[Any]:
     event = read(desk.request(what, *names, **given)).event
     assert event is not None
     return event
-
-
-async def _blocked(database: Database) -> None:
-    """Wait until some transaction of this database waits for another's row lock."""
-    statement = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    async with asyncio.timeout(20):
-        while not await database.pool.fetchval(statement):
-            await asyncio.sleep(0.01)
 
 
 async def test_an_unpublish_waits_for_a_launch_that_was_decided_before_it(desk: Desk) -> None:
@@ -46,7 +38,7 @@ async def test_an_unpublish_waits_for_a_launch_that_was_decided_before_it(desk: 
     async with desk.database.transaction() as tx:
         await launch(tx, event)
         running = asyncio.create_task(unpublish())
-        await _blocked(desk.database)
+        await blocked(desk.database)
         assert seen == []
     await running
     assert seen == [1]
@@ -66,7 +58,7 @@ async def test_a_launch_waits_for_an_unpublish_and_is_refused_by_it(desk: Desk) 
     async with desk.database.transaction() as tx:
         await apply_image_events(tx, [image_event(GONE, sequence=2)])
         running = asyncio.create_task(launch_it())
-        await _blocked(desk.database)
+        await blocked(desk.database)
     await running
     (answer,) = await desk.answers()
     assert answer.codes == ["InvalidImageId.NotFound"]
@@ -79,10 +71,43 @@ async def test_blocking_an_account_and_a_launch_exclude_each_other(desk: Desk) -
     async with desk.database.transaction() as tx:
         await launch(tx, event)
         running = asyncio.create_task(desk.accounts.feed(desk.account(STRANGER, "blocked", sequence=2)))
-        await _blocked(desk.database)
+        await blocked(desk.database)
     await running
     assert [answer.type for answer in await desk.answers()] == ["instance.launched"]
     assert (await desk.ask("launch", "i-2", image_id="img-1")).codes == ["Account.NotActive"]
+
+
+DECIDES = {"launch": launch, "reinit": reinitialise, "replace-os": replace_os}
+
+
+@pytest.mark.parametrize("unclear", ["image", "account"])
+@pytest.mark.parametrize("what", list(DECIDES))
+async def test_what_waited_for_a_batch_sees_the_mark_that_the_batch_left(desk: Desk, what: str, unclear: str) -> None:
+    """The batch holds a newer state, so its row is waited for, and a record that could not be read."""
+    await desk.know(image_state())
+    if what != "launch":
+        assert (await desk.ask("launch", image_id="img-1")).what == "instance.launched"
+    event = _event(desk, what, **({} if what == "reinit" else {"image_id": "img-1"}))
+
+    async def decide() -> None:
+        async with desk.database.transaction() as tx:
+            await DECIDES[what](tx, event)
+
+    async with desk.database.transaction() as holder:
+        if unclear == "image":
+            await holder.connection.execute("SELECT FROM images WHERE image_id = 'img-1' FOR UPDATE")
+            newer, unreadable = (desk.image_log.image(image_state(), sequence=sequence) for sequence in (2, 3))
+            reading = asyncio.create_task(desk.images.feed(newer, desk.image_log.garbage(unreadable)))
+        else:
+            await holder.connection.execute("SELECT FROM accounts WHERE account_id = $1 FOR UPDATE", STRANGER)
+            newer, unreadable = (desk.account(STRANGER, sequence=sequence) for sequence in (2, 3))
+            reading = asyncio.create_task(desk.accounts.feed(newer, desk.account_log.garbage(unreadable)))
+        await blocked(desk.database)
+        deciding = asyncio.create_task(decide())
+        await blocked(desk.database, 2)
+    await asyncio.gather(reading, deciding)
+    (answer,) = await desk.answers()
+    assert answer.codes == ["InvalidImageId.NotFound" if unclear == "image" else "InvalidAccount.NotFound"]
 
 
 async def test_two_launches_of_one_image_do_not_wait_for_each_other(desk: Desk) -> None:

@@ -102,6 +102,15 @@ async def test_the_image_has_to_be_available(desk: Desk, given: dict[str, Any], 
     assert answer.change["image_sequence"] == 1, "refusals name what they were decided on, too"
 
 
+async def test_a_disk_whose_image_is_unavailable_for_now_has_the_same_way_out(desk: Desk) -> None:
+    await desk.know(image_state())
+    await desk.ask("launch", image_id="img-1")
+    await desk.know(image_state(status="UnAvailable"))
+    refused = await desk.ask("reinit")
+    assert refused.codes == ["InvalidImageStatus"]
+    assert refused.change["way_out"].startswith("replace-os")
+
+
 async def test_a_refused_launch_leaves_its_id_free_and_a_taken_one_is_taken(desk: Desk) -> None:
     await desk.know(image_state(status="UnAvailable"))
     refused = await desk.ask("launch", image_id="img-1")
@@ -125,11 +134,48 @@ async def test_unknown_and_a_strangers_instance_are_answered_alike_at_once(desk:
     assert theirs.what == unknown.what == "instance.refused InvalidInstanceId.NotFound"
     # Alike but for what the request itself says.
     assert str(theirs.change).replace("i-1", "i-9") == str(unknown.change)
-    assert (theirs.change["message"], theirs.change["problems"][0]["value"]) == ("refused: 1 problem with i-1", "i-1")
+    assert [answer.change["problems"][0]["value"] for answer in (theirs, unknown)] == ["i-1", "i-9"]
     assert unknown.state is None
     assert await desk.parked() == []
     (row,) = await desk.instances()
     assert (row["account_id"], row["state"]) == (FRIEND, "launched")
+
+
+REFUSED: list[tuple[str, dict[str, Any], str, list[tuple[str, str]]]] = [
+    ("launch", {"image_id": "img-9"}, "1 problem with the launch of i-1 from img-9", [("image_id", "img-9")]),
+    ("launch", {"family": "line"}, "1 problem with the launch of i-1", [("family", "line")]),
+    (
+        "launch",
+        {"image_id": "img-2"},
+        "2 problems with the launch of i-1 from img-2",
+        [("status", "Waiting"), ("instance_id", "i-1")],
+    ),
+    ("reinit", {}, "1 problem with the re-initialisation of i-1", [("image_id", "img-1")]),
+    ("reinit", {"instance_id": "i-9"}, "1 problem with the re-initialisation of i-9", [("instance_id", "i-9")]),
+    ("replace-os", {"image_id": "img-9"}, "1 problem with the OS replacement of i-1 by img-9", [("image_id", "img-9")]),
+    ("release", {"instance_id": "i-9"}, "1 problem with the release of i-9", [("instance_id", "i-9")]),
+    (
+        "release",
+        {"expires_at": "2026-01-01T00:00:00Z"},
+        "1 problem with the release of i-1",
+        [("expires_at", "2026-01-01T00:00:00+00:00")],
+    ),
+    ("release", {"actor": {"kind": "account", "id": "other"}}, "1 problem with the release of i-1", [("actor", "account other")]),
+]
+
+
+@pytest.mark.parametrize(("what", "asked", "message", "met"), REFUSED)
+async def test_a_refusal_names_what_was_refused_and_what_each_problem_met(
+    desk: Desk, what: str, asked: dict[str, Any], message: str, met: list[tuple[str, str]]
+) -> None:
+    await desk.know(image_state("img-1"), image_state("img-2", status="Waiting"))
+    await desk.ask("launch", image_id="img-1")
+    await desk.know(image_state("img-1", publication=publication("unpublished")))
+    await desk.requests.feed(desk.request(what, **asked))
+    await desk.requests.unpark()
+    (answer,) = await desk.answers()
+    assert answer.change["message"] == f"refused: {message}"
+    assert [(problem["field"], problem["value"]) for problem in answer.change["problems"]] == met
 
 
 @pytest.mark.parametrize(("account", "expected"), [("bad", "Account.NotActive"), ("gone", "Account.NotActive")])

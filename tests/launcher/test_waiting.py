@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from shared.contracts.topics import PARTITIONS
 from tests.catalog.states import FRIEND, OWNER, REGION, STRANGER, image_state, publication
 from tests.launcher.desk import Desk
 
@@ -20,6 +21,23 @@ async def test_a_launch_waits_for_an_image_on_its_way(desk: Desk) -> None:
     (answer,) = await desk.answers()
     assert answer.what == "instance.launched"
     assert await desk.parked() == []
+
+
+async def test_a_family_waits_for_all_of_image_events_and_for_the_account(desk: Desk) -> None:
+    """Any image may turn out to be of the family; and a launch that comes back is answered with whatever is missing then."""
+    desk.requests.ends = {"image-events": 3, "account-events": 4}
+    await desk.requests.feed(desk.request("launch", "i-1", "newcomer", family=f"acs:{OWNER}:line"))
+    await _read_up_to(desk, "image-events", 3, partitions=15)
+    await _read_up_to(desk, "account-events", 4)
+    assert await desk.requests.unpark() == 0, "one partition of image-events is not read that far yet"
+    await desk.know(image_state(family="line"))
+    await desk.know_accounts({"newcomer": "active"})
+    await _read_up_to(desk, "image-events", 3)
+    await _read_up_to(desk, "account-events", 3)
+    assert await desk.requests.unpark() == 0, "account-events is not read that far yet"
+    await _read_up_to(desk, "account-events", 4)
+    assert await desk.requests.unpark() == 1
+    assert [answer.what for answer in await desk.answers()] == ["instance.launched"]
 
 
 async def test_two_seconds_at_least(desk: Desk) -> None:
@@ -174,11 +192,12 @@ async def test_a_copy_keeps_what_decisions_need(desk: Desk) -> None:
     assert (sorted(row["shared_with"]), row["family"], row["region"]) == (["a_2", "b.1", "c-3"], 'odd "family", {}\\', REGION)
 
 
-async def _read_up_to(desk: Desk, topic: str, offset: int) -> None:
-    """Claim that `topic` was read up to `offset` in every partition that may be asked about."""
+async def _read_up_to(desk: Desk, topic: str, offset: int, *, partitions: int = PARTITIONS) -> None:
+    """Claim that `topic` was read up to `offset` in the first `partitions` partitions, by default all that may be asked about."""
     await desk.database.pool.execute(
-        "INSERT INTO consumer_offsets SELECT $1, number, $2 FROM generate_series(0, 15) AS number "
+        "INSERT INTO consumer_offsets SELECT $1, number, $2 FROM generate_series(0, $3::int - 1) AS number "
         "ON CONFLICT (topic, partition) DO UPDATE SET next_offset = $2",
         topic,
         offset,
+        partitions,
     )

@@ -3,16 +3,22 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from shared.contracts.envelope import Event
+from shared.contracts.requests import PermitRequested
+from shared.contracts.topics import PARTITIONS
 from shared.database.pool import Database
+from shared.database.transaction import Transaction
 from shared.messaging import parked
 from shared.messaging.failed_share import Halted
+from shared.messaging.handlers import Park, each
 from shared.messaging.parked import ParkedRequests
 from shared.messaging.partitions import partition_of
 from tests.messaging.reader import Reader
-from tests.messaging.sample import permits
+from tests.messaging.sample import note, permits
 from tests.messaging.wire import fact, permit
 
 
@@ -77,6 +83,27 @@ async def test_where_the_topic_ends_is_taken_as_of_parking(waiting: Reader, agai
     await _read_as_far_as(waiting.database, "a", 1)
     assert await again.turn() == 1
     assert await _what(waiting) == ["refused T-1"]
+
+
+async def test_what_no_key_names_waits_for_every_partition(database: Database, ends: _Ends) -> None:
+    async def needs_all(tx: Transaction, event: Event[Any]) -> None:
+        if tx.may_park:
+            raise Park([("account-facts", None)])
+        await note(tx, event.id, event.subject, "answered")
+
+    handler = each({PermitRequested: needs_all})
+    reader = await Reader(database, "operator-requests", handler, end_offsets=ends).begin()
+    await reader.feed(permit("a"))
+    again = ParkedRequests(database, "sample", {"operator-requests": handler})
+    for partition in range(PARTITIONS):
+        assert await again.turn() == 0
+        await database.pool.execute(
+            "INSERT INTO consumer_offsets VALUES ('account-facts', $1, 1) ON CONFLICT (topic, partition) DO UPDATE "
+            "SET next_offset = 1",
+            partition,
+        )
+    assert await again.turn() == 1
+    assert await _what(reader) == ["answered"]
 
 
 async def test_it_comes_back_although_nothing_came(waiting: Reader, again: ParkedRequests, ends: _Ends) -> None:

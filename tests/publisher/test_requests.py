@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from services.publisher.domain.model import SHARES_MAX
 from services.publisher.handlers.republish import republish
 from shared.messaging.offsets import OffsetMoved
 from shared.messaging.processor import Processor
@@ -68,6 +69,24 @@ async def test_share_is_refused_while_public_and_earlier_shares_stay(vendor: Wor
     assert refused.codes == ["OperationDenied.CommunityImage"]
     assert refused.state["shared_with"] == [FRIEND]
     assert (await vendor.ask("unshare", account_id=FRIEND)).state["shared_with"] == []
+
+
+async def test_sharing_with_oneself_does_nothing_and_says_so(vendor: World) -> None:
+    answer = await vendor.ask("share", account_id=OWNER)
+    assert (answer.type, answer.state["shared_with"]) == ("image.shared", [])
+    assert answer.change["message"] == f"{OWNER} owns my-image; nothing to share"
+
+
+async def test_an_image_has_fifty_shares_at_most(vendor: World) -> None:
+    users = [f"user-{number:02}" for number in range(SHARES_MAX + 1)]
+    await vendor.state(*(account_fact(name) for name in users))
+    await vendor.feed(*(vendor.request("share", account_id=name) for name in users[:SHARES_MAX]))
+    refused = await vendor.ask("share", account_id=users[-1])
+    assert (refused.type, refused.codes) == ("request.refused", ["QuotaExceed.ShareImageUser"])
+    assert refused.state["shared_with"] == users[:SHARES_MAX]
+    assert (await vendor.ask("share", account_id=users[0])).type == "image.shared", "it has its share"
+    await vendor.ask("unshare", account_id=users[0])
+    assert (await vendor.ask("share", account_id=users[-1])).state["shared_with"] == users[1:]
 
 
 @pytest.mark.parametrize("checking", [True, False], ids=["while checking", "while public"])

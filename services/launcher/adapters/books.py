@@ -2,9 +2,9 @@
 
 Lock order: image, account, instance (contracts.md, Consuming). Image and account are held FOR SHARE until the commit: an
 unpublish that comes meanwhile waits, so whoever changes an image's instances after it sees every one that was launched before.
-The image-events reader takes images alone and the account-events reader accounts alone, each in key order; `hold_in_order` does
-the same for a whole batch of requests, so none of them waits for another crosswise. An instance's row is met by requests of its
-own key only, which come one after the other.
+The image-events reader takes images alone, the account-events reader accounts alone and republish instances alone, each in key
+order; `hold_in_order` does the same for a whole batch of requests, so none of them waits for another crosswise. Who changes an
+instance's row are requests of its own key only, which come one after the other.
 """
 
 import json
@@ -24,17 +24,14 @@ _HOLD_IMAGES: Final = """
 """
 _HOLD_ACCOUNTS: Final = "SELECT FROM accounts WHERE account_id = ANY($1::text[]) ORDER BY account_id FOR SHARE"
 
+_HOLD_INSTANCES: Final = "SELECT FROM instances WHERE instance_id = ANY($1::text[]) ORDER BY instance_id FOR UPDATE"
+
 _IMAGE: Final = """
     SELECT image_id, sequence, region, owner_account_id, name, family, status, publication_id, image_digest, root_product,
-        shared_with, created_at,
-        EXISTS (SELECT FROM reader_keys WHERE topic = 'image-events' AND key = $1 AND unclear) AS unclear
-    FROM images WHERE image_id = $1 FOR SHARE OF images
+        shared_with, created_at
+    FROM images WHERE image_id = $1 FOR SHARE
 """
-_ACCOUNT: Final = """
-    SELECT account_id, sequence, status,
-        EXISTS (SELECT FROM reader_keys WHERE topic = 'account-events' AND key = $1 AND unclear) AS unclear
-    FROM accounts WHERE account_id = $1 FOR SHARE OF accounts
-"""
+_ACCOUNT: Final = "SELECT account_id, sequence, status FROM accounts WHERE account_id = $1 FOR SHARE"
 INSTANCE_COLUMNS: Final = """
     instances.instance_id, instances.account_id, region, instance_type, instances.disk_id, image_id, image_sequence, image_digest,
     publication_id, basis, launched_at, changed_at, released_at, release_reason,
@@ -48,6 +45,11 @@ LAST_CHARGE: Final = """
 """
 _GLANCE: Final = f"SELECT {INSTANCE_COLUMNS} FROM instances {LAST_CHARGE} WHERE instances.instance_id = $1"  # noqa: S608
 _INSTANCE: Final = f"{_GLANCE} FOR UPDATE OF instances"
+_HOLD_PAGE: Final = "SELECT instance_id FROM instances WHERE instance_id > $1 ORDER BY instance_id LIMIT $2 FOR UPDATE"
+_PAGE: Final = f"""
+    SELECT {INSTANCE_COLUMNS} FROM instances {LAST_CHARGE}
+    WHERE instances.instance_id = ANY($1::text[]) ORDER BY instances.instance_id
+"""  # noqa: S608 - constants
 # The newest image of the line that the account sees and that could be launched without a warning; what is unclear is not there.
 _NEWEST_OF_FAMILY: Final = """
     SELECT image_id FROM images
@@ -80,14 +82,19 @@ class Books:
     tx: Transaction
 
     async def image(self, image_id: str) -> ImageCopy | None:
-        """Return the copy of an image, held; None if nothing is known of it, or what is known is unclear."""
+        """Return the copy of an image, held; None if nothing is known of it, or what is known is unclear.
+
+        The mark is asked for once the row is held: within the locking statement it would be as of before the wait for the lock.
+        """
         row = await self.tx.connection.fetchrow(_IMAGE, image_id)
-        return None if row is None or row["unclear"] else _image_of(row)
+        return None if row is None or await self.tx.is_unclear("image-events", image_id) else _image_of(row)
 
     async def account(self, account_id: str) -> AccountCopy | None:
-        """Return the copy of an account, held; None if nothing is known of it, or what is known is unclear."""
+        """Return the copy of an account, held; None if nothing is known of it, or what is known is unclear (asked as above)."""
         row = await self.tx.connection.fetchrow(_ACCOUNT, account_id)
-        return None if row is None or row["unclear"] else AccountCopy(row["account_id"], row["sequence"], row["status"])
+        if row is None or await self.tx.is_unclear("account-events", account_id):
+            return None
+        return AccountCopy(row["account_id"], row["sequence"], row["status"])
 
     async def glance(self, instance_id: str) -> Instance | None:
         """Return an instance as it is now, not held; None if the id was never used."""
@@ -173,6 +180,17 @@ async def hold_in_order(tx: Transaction, *, images: Sequence[str], accounts: Seq
     """Hold what a batch of requests will be decided on, in the order of keys that every other writer keeps."""
     await tx.connection.execute(_HOLD_IMAGES, images, instances)
     await tx.connection.execute(_HOLD_ACCOUNTS, accounts)
+    await tx.connection.execute(_HOLD_INSTANCES, instances)
+
+
+async def page_of_instances(tx: Transaction, after: str, count_max: int) -> list[Instance]:
+    """Return up to `count_max` instances that follow `after` in key order, locked.
+
+    Read by a statement of its own once they are locked: in the locking one the charges would be as of before the wait.
+    """
+    held = await tx.connection.fetch(_HOLD_PAGE, after, count_max)
+    rows = await tx.connection.fetch(_PAGE, [row["instance_id"] for row in held])
+    return [instance_of(row) for row in rows]
 
 
 def _image_of(row: Mapping[str, Any]) -> ImageCopy:

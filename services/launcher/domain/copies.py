@@ -57,15 +57,14 @@ class ImageCopy:
             return Basis.SHARED
         return Basis.COMMUNITY if self.publication_id is not None else None
 
-    def fee_for(self, account_id: str) -> RootProduct | None:
-        """Return the product whose licence fee `account_id` owes for using the image now.
+    @property
+    def fee(self) -> RootProduct | None:
+        """The product whose licence fee an account owes for using the image now; None if there is none.
 
-        Whoever uses a *community* image made from a paid one pays; a share beside the live publication does not spare the fee.
-        The owner's use is between it and the product's vendor.
+        Whoever launches a *community* image made from a paid one is charged (domain.md): the owner and those it is shared with
+        too, while it is published. What they owe for it as a private image is between them and the product's vendor.
         """
-        if self.publication_id is None or self.owner_account_id == account_id:
-            return None
-        return self.root_product
+        return None if self.publication_id is None else self.root_product
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,10 @@ REQUEST_AGE_MAX: Final = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One broken rule: its code, what it met, what to do about it. `retryable`: asking again later may help."""
+    """One broken rule: its code, what it met, what to do about it. `retryable`: asking again later may help.
+
+    `value` None: what the request says in `field`.
+    """
 
     code: Code
     advice: str
@@ -40,10 +43,14 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The request is refused. `image` is what it was decided on, None where naming it would tell of what the asker cannot see."""
+    """The request is refused. `image` is what it was decided on, None where naming it would tell of what the asker cannot see.
+
+    `way_out` is what would be granted instead.
+    """
 
     reasons: tuple[Reason, ...]
     image: ImageCopy | None = None
+    way_out: str | None = None
 
 
 def _of(code: Code, field: str | None = None, *, advice: str | None = None, retryable: bool | None = None) -> Reason:
@@ -57,7 +64,7 @@ NOTHING_NAMED: Final = _of(Code.IMAGE_NOT_FOUND, "image_id", advice="name an ima
 ACCOUNT_NOT_FOUND: Final = _of(Code.ACCOUNT_NOT_FOUND, "account_id", retryable=True)
 INSTANCE_NOT_FOUND: Final = _of(Code.INSTANCE_NOT_FOUND, "instance_id")
 INSTANCE_DUPLICATE: Final = _of(Code.INSTANCE_DUPLICATE, "instance_id")
-EXPIRED: Final = _of(Code.EXPIRED, "expires_at")
+EXPIRED: Final = _of(Code.EXPIRED)
 PARAMETER_MISMATCH: Final = _of(Code.PARAMETER_MISMATCH, "client_token")
 ACTOR_NOT_ALLOWED: Final = _of(Code.ACTOR_NOT_ALLOWED, "actor")
 UNPUBLISHED: Final = _of(Code.IMAGE_UNPUBLISHED, "image_id")
@@ -78,9 +85,9 @@ def judge_request(request: InstanceRequest, *, now: datetime, recorded_at: datet
     own.
     """
     if request.expires_at is not None and now >= request.expires_at:
-        return Refused((EXPIRED,))
+        return Refused((replace(EXPIRED, field="expires_at", value=request.expires_at.isoformat()),))
     if recorded_at is not None and now - recorded_at > REQUEST_AGE_MAX:
-        return Refused((EXPIRED,))
+        return Refused((replace(EXPIRED, field="recorded_at", value=recorded_at.isoformat()),))
     actor = request.actor
     if actor.kind == "operator" or (actor.kind == "account" and actor.id != request.account_id):
         return Refused((ACTOR_NOT_ALLOWED,))
@@ -118,20 +125,22 @@ def judge_reinitialisation(
 
     Allowed if, now, the account owns the image, holds an unrevoked share of it, or the image has a live publication in the
     instance's region; how the instance was launched does not matter. A stranger to the image gets one answer whether the image
-    was unpublished, taken down or deleted; its owner and holders of shares learn that it is deleted.
+    was unpublished, taken down or deleted; its owner and holders of shares learn that it is deleted. Whatever keeps this image
+    from being used, another one would do: every such refusal names the way out, unless the account keeps it from that as well.
     """
     if instance is None or not _is_theirs(instance, account_id, region):
         return Refused((INSTANCE_NOT_FOUND,))
     reasons = _judge_account(account)
+    way_out = None if reasons else WAY_OUT
     if image is None:
-        return Refused((*reasons, IMAGE_UNCLEAR))
+        return Refused((*reasons, IMAGE_UNCLEAR), way_out=way_out)
     basis = image.basis_for(account_id, instance.region)
     if basis is None:
         entitled = image.owner_account_id == account_id or account_id in image.shared_with
-        return Refused((*reasons, IMAGE_DELETED if entitled else UNPUBLISHED), image)
+        return Refused((*reasons, IMAGE_DELETED if entitled else UNPUBLISHED), image, way_out)
     reasons += _judge_status(image)
     if reasons:
-        return Refused(reasons, image)
+        return Refused(reasons, image, way_out)
     return Granted(image, basis, _warnings(image))
 
 
@@ -168,7 +177,7 @@ def _judge_account(account: AccountCopy | None) -> tuple[Reason, ...]:
 def _judge_status(image: ImageCopy) -> tuple[Reason, ...]:
     if image.status in LAUNCHABLE:
         return ()
-    reason = _of(Code.INVALID_IMAGE_STATUS, "image_id", retryable=image.status != "CreateFailed")
+    reason = _of(Code.INVALID_IMAGE_STATUS, "status", retryable=image.status != "CreateFailed")
     return (replace(reason, value=image.status),)
 
 

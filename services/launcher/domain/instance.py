@@ -76,7 +76,7 @@ class Instance:
 
     def with_disk(self, image: ImageCopy, basis: Basis, *, disk_id: str, at: datetime) -> "Instance":
         """Return the instance with a new disk `disk_id` from `image`: the old disk's charge ends, the new one's begins."""
-        charge = open_charge(image, self.account_id, disk_id=disk_id, at=at)
+        charge = open_charge(image, disk_id=disk_id, at=at)
         if charge is None and self.charge is not None:
             charge = self.charge if self.charge.closed_at is not None else self.charge.closed(at)
         return replace(self, disk=SystemDisk.of(image, basis, disk_id=disk_id), changed_at=at, charge=charge)
@@ -112,16 +112,16 @@ def launched(
         launched_at=at,
         changed_at=at,
         instance_type=instance_type,
-        charge=open_charge(image, account_id, disk_id=disk_id, at=at),
+        charge=open_charge(image, disk_id=disk_id, at=at),
     )
 
 
-def open_charge(image: ImageCopy, account_id: str, *, disk_id: str, at: datetime) -> Charge | None:
-    """Return the charge that using `image` opens for `account_id`, None if it owes nothing.
+def open_charge(image: ImageCopy, *, disk_id: str, at: datetime) -> Charge | None:
+    """Return the charge that using `image` now opens, None if nothing is owed.
 
     The charge's id is the disk's: a disk is charged once, however often its request is read.
     """
-    product = image.fee_for(account_id)
+    product = image.fee
     if product is None:
         return None
     return Charge(disk_id, disk_id, product.product_id, product.fee, product.currency, at)

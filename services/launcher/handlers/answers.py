@@ -2,7 +2,7 @@
 
 from services.launcher.adapters.tokens import Earlier, keep_answer, uses_token
 from services.launcher.domain.copies import ImageCopy
-from services.launcher.domain.decisions import IMAGE_DELETED, UNPUBLISHED, WAY_OUT, Granted, InstanceRequest, Reason, Refused
+from services.launcher.domain.decisions import Granted, InstanceRequest, Reason, Refused
 from services.launcher.domain.instance import Instance
 from shared.contracts.answers import Problem, Warned
 from shared.contracts.envelope import Event
@@ -16,7 +16,7 @@ from shared.contracts.instance_events import (
     SystemDisk,
 )
 from shared.contracts.registry import REGISTRY, event_type_of
-from shared.contracts.requests import Actor
+from shared.contracts.requests import LaunchRequested, ReinitRequested, ReleaseRequested, ReplaceOsRequested
 from shared.database.transaction import Transaction
 
 
@@ -48,7 +48,7 @@ async def answer_unheard(tx: Transaction, event: Event[InstanceRequest], refused
     if event.data.dry_run:
         await answer_rehearsed(tx, event, InstanceRefused, instance, refused)
         return
-    answer = InstanceRefused(state=_state_or_none(instance), change=_refusal(event, refused))
+    answer = InstanceRefused(state=_state_or_none(instance), change=_refusal(event, refused, instance))
     tx.emit(answer, key=event.subject, correlation_id=event.id)
 
 
@@ -57,7 +57,7 @@ async def answer_refused(tx: Transaction, event: Event[InstanceRequest], refused
     if event.data.dry_run:
         await answer_rehearsed(tx, event, InstanceRefused, instance, refused)
         return
-    await _emit(tx, event, InstanceRefused(state=_state_or_none(instance), change=_refusal(event, refused)))
+    await _emit(tx, event, InstanceRefused(state=_state_or_none(instance), change=_refusal(event, refused, instance)))
 
 
 async def answer_rehearsed(
@@ -69,7 +69,7 @@ async def answer_rehearsed(
 ) -> None:
     """Emit what the request would have been answered, nothing having been done."""
     if isinstance(decided, Refused):
-        change = _refusal(event, decided)
+        change = _refusal(event, decided, instance)
     else:
         image = decided.image if decided is not None else None
         change = _change(event, image, message="rehearsed", warnings=decided.warnings if decided is not None else ())
@@ -116,23 +116,44 @@ async def _emit(tx: Transaction, event: Event[InstanceRequest], answer: Instance
         await keep_answer(tx, event, event_type_of(type(answer)).type, answer.change.model_dump_json(exclude_none=True))
 
 
-def _refusal(event: Event[InstanceRequest], refused: Refused) -> InstanceChange:
+def _refusal(event: Event[InstanceRequest], refused: Refused, instance: Instance | None) -> InstanceChange:
     problems = tuple(
-        Problem(code=reason.code.value, advice=reason.advice, field=reason.field, value=reason.value or _met(event, reason.field))
+        Problem(
+            code=reason.code.value,
+            advice=reason.advice,
+            field=reason.field,
+            value=reason.value or _met(event.data, reason, instance),
+        )
         for reason in refused.reasons
     )
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    way_out = WAY_OUT if UNPUBLISHED in refused.reasons or IMAGE_DELETED in refused.reasons else None
-    change = _change(event, refused.image, message=f"refused: {count} with {event.subject}")
+    change = _change(event, refused.image, message=f"refused: {count} with {_named(event.data)}")
     # Asking again helps only if every single problem may pass by itself.
     retryable = all(reason.retryable for reason in refused.reasons)
-    return change.model_copy(update={"problems": problems, "retryable": retryable, "way_out": way_out})
+    return change.model_copy(update={"problems": problems, "retryable": retryable, "way_out": refused.way_out})
 
 
-def _met(event: Event[InstanceRequest], field: str | None) -> str | None:
-    """Return what the request says in `field`, which a rule met; None if it says nothing there."""
-    said = None if field is None else getattr(event.data, field, None)
-    return f"{said.kind} {said.id}" if isinstance(said, Actor) else None if said is None else str(said)
+def _named(request: InstanceRequest) -> str:
+    """Return what was asked for; a family is left out, which can be any text."""
+    match request:
+        case LaunchRequested():
+            return f"the launch of {request.instance_id}" + ("" if request.image_id is None else f" from {request.image_id}")
+        case ReplaceOsRequested():
+            return f"the OS replacement of {request.instance_id} by {request.image_id}"
+        case ReinitRequested():
+            return f"the re-initialisation of {request.instance_id}"
+        case ReleaseRequested():
+            return f"the release of {request.instance_id}"
+
+
+def _met(request: InstanceRequest, reason: Reason, instance: Instance | None) -> str | None:
+    """Return what the request says in the field that `reason` is about; a re-initialisation means the image of the disk."""
+    if reason.field == "actor":
+        return f"{request.actor.kind} {request.actor.id}"
+    if reason.field == "image_id" and isinstance(request, ReinitRequested):
+        return None if instance is None else instance.disk.image_id
+    met: str | None = None if reason.field is None else getattr(request, reason.field, None)
+    return met
 
 
 def _change(

@@ -1,9 +1,10 @@
 """Launch, re-initialise, replace the OS, release: each request is decided on our own copies and answered once.
 
 What may still be on its way is waited for (contracts.md, Order between topics): an image or account that is not found, or not
-visible, parks the request on that key's events; so does `seen_sequence`. A family names no key, so it is given the two seconds
-alone. An instance that is not found is answered at once: its only source is the launch on this very key of this very topic, and
-whatever comes later on the key would run after the parked request in any case, so waiting could not change the answer.
+visible, parks the request on that key's events; so does `seen_sequence`. A family names no key: what it may come to could be on
+its way on any, so all of `image-events` is waited for. An instance that is not found is answered at once: its only source is the
+launch on this very key of this very topic, and whatever comes later on the key would run after the parked request in any case, so
+waiting could not change the answer.
 """
 
 from collections.abc import Sequence
@@ -98,7 +99,7 @@ async def reinitialise(tx: Transaction, event: Event[ReinitRequested]) -> None:
     request, books = event.data, Books(tx)
     image, account, instance = await _hold_with_image(books, request)
     if instance is not None and judge_release(request.account_id, request.region, instance) is None:
-        needs = [] if image is not None else [("image-events", instance.disk.image_id)]
+        needs: list[tuple[str, str | None]] = [] if image is not None else [("image-events", instance.disk.image_id)]
         needs += [] if account is not None else [("account-events", request.account_id)]
         if needs:
             _park_on(tx, needs)
@@ -185,7 +186,8 @@ async def _resolve_family(tx: Transaction, books: Books, request: LaunchRequeste
         return None
     found = await books.newest_of_family(request.family, account_id=request.account_id, region=request.region)
     if found is None:
-        _park_on(tx, [])
+        # The account too, known or not: a request waits once, and is answered with whatever is missing then.
+        _park_on(tx, [("image-events", None), ("account-events", request.account_id)])
     return found
 
 
@@ -193,7 +195,7 @@ def _park_if_missing(
     tx: Transaction, request: InstanceRequest, image_id: str, image: ImageCopy | None, account: AccountCopy | None
 ) -> None:
     """Park `request` for whatever would be answered `NotFound`, all of it at once."""
-    needs = []
+    needs: list[tuple[str, str | None]] = []
     if image is None or image.basis_for(request.account_id, request.region) is None:
         needs.append(("image-events", image_id))
     if account is None:
@@ -202,7 +204,7 @@ def _park_if_missing(
         _park_on(tx, needs)
 
 
-def _park_on(tx: Transaction, needs: Sequence[tuple[str, str]]) -> None:
+def _park_on(tx: Transaction, needs: Sequence[tuple[str, str | None]]) -> None:
     if tx.may_park:
         raise Park(needs)
 

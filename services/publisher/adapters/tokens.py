@@ -5,6 +5,8 @@ from typing import Final, NamedTuple
 
 from shared.database.transaction import Transaction
 
+WAITING_MAX: Final = 100
+"""Repeats that may wait for one answer: they are all answered in the transaction that answers the first."""
 _SWEPT_MAX: Final = 10
 # One statement decides who is first: of two claims at once the second waits for the first one's row. A row that is a day old is
 # taken over, unless its request still waits for an answer, which the repeats noted there are to get too.
@@ -18,7 +20,9 @@ _CLAIM: Final = """
 """
 _WHERE: Final = "WHERE actor_kind = $1 AND actor_id = $2 AND type = $3 AND region = $4 AND token = $5"
 _HELD: Final = f"SELECT content, answer FROM client_tokens {_WHERE} FOR UPDATE"  # noqa: S608 - constants
-_WAIT: Final = f"UPDATE client_tokens SET waiting = array_append(waiting, $6) {_WHERE}"  # noqa: S608 - constants
+_WAIT: Final = f"""
+    UPDATE client_tokens SET waiting = array_append(waiting, $6) {_WHERE} AND cardinality(waiting) < $7 RETURNING true
+"""  # noqa: S608 - constants
 _SETTLE: Final = f"UPDATE client_tokens SET answer = $6 {_WHERE} RETURNING waiting"  # noqa: S608 - constants
 # Every claim takes a few outlived rows along, so the table stays as large as a day's tokens without a task of its own.
 _SWEEP: Final = """
@@ -56,9 +60,9 @@ async def claim_token(tx: Transaction, scope: TokenScope, content: bytes) -> Ear
     return Earlier(row["content"], row["answer"])
 
 
-async def wait_for_token(tx: Transaction, scope: TokenScope, request_id: str) -> None:
-    """Note that `request_id` gets the same answer as the first request with the token."""
-    await tx.connection.execute(_WAIT, *scope, request_id)
+async def wait_for_token(tx: Transaction, scope: TokenScope, request_id: str) -> bool:
+    """Note that `request_id` gets the same answer as the first request with the token; False if too many wait for it already."""
+    return bool(await tx.connection.fetchval(_WAIT, *scope, request_id, WAITING_MAX))
 
 
 async def settle_token(tx: Transaction, scope: TokenScope, answer: str) -> list[str]:

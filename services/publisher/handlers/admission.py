@@ -9,7 +9,7 @@ from typing import Any, Final
 from services.publisher.adapters.images import find_image_or_hold
 from services.publisher.adapters.tokens import TokenScope, claim_token, wait_for_token
 from services.publisher.domain.model import Image
-from services.publisher.domain.problems import problem
+from services.publisher.domain.problems import problem, retryable
 from services.publisher.domain.rules.rule_10_owner import judge_owner
 from services.publisher.domain.views import image_state
 from services.publisher.handlers.answers import Asked, asked_by, refuse, say
@@ -19,7 +19,7 @@ from shared.contracts.codes import Code
 from shared.contracts.envelope import Event
 from shared.contracts.image_events import ImageChange, ImageState
 from shared.contracts.registry import REGISTRY, event_type_of
-from shared.contracts.requests import Request
+from shared.contracts.requests import Request, ShareRequested
 from shared.database.transaction import Transaction
 from shared.messaging.handlers import Park
 
@@ -54,7 +54,7 @@ async def see_as_owner(tx: Transaction, event: Event[Any]) -> Sight:
     if not problems:
         actor = event.data.actor
         problems = tuple(judge_owner(event.subject, image, account_id=actor.id, region=event.data.region))
-        _park_if_not_found(tx, event, problems)
+        park_if(tx, event, missing=_is_not_found(problems))
     return Sight(image, problems)
 
 
@@ -64,7 +64,7 @@ async def see_as_operator(tx: Transaction, event: Event[Any]) -> Sight:
     problems = judge_request(tx, event, by_operator=True)
     if not problems and (image is None or image.status == "Deleted" or image.region != event.data.region):
         problems = (problem(Code.IMAGE_NOT_FOUND, field="image_id", value=event.subject),)
-        _park_if_not_found(tx, event, problems)
+        park_if(tx, event, missing=_is_not_found(problems))
     return Sight(image, problems)
 
 
@@ -87,7 +87,8 @@ async def claim(
 ) -> Asked | None:
     """Claim the request's token, if it has one; returns None if an earlier request with it has, or will have, answered.
 
-    Expired requests, those of a wrong actor, and dry runs use no token.
+    Expired requests, those of a wrong actor, and dry runs use no token. Of repeats while the first waits for its answer, no more
+    than `WAITING_MAX` wait with it; the others are refused at once, retryable.
     """
     data: Request = event.data
     asked = asked_by(event)
@@ -103,14 +104,19 @@ async def claim(
         found = problem(Code.PARAMETER_MISMATCH, field="client_token", value=data.client_token)
         await _refuse_in_state(tx, asked, found, state)
     elif earlier.answer is None:
-        await wait_for_token(tx, scope, event.id)
+        if not await wait_for_token(tx, scope, event.id):
+            # Only a publish waits: its first request is being checked.
+            found = problem(Code.PUBLISH_IN_PROGRESS, field="client_token", value=data.client_token)
+            await _refuse_in_state(tx, asked, found, state)
     else:
         await _repeat(tx, asked, earlier.answer, state)
     return None
 
 
 async def _refuse_in_state(tx: Transaction, asked: Asked, found: Problem, state: ImageState | AccountState | None) -> None:
-    change = _change_model(asked)(message=f"refused: 1 problem with {asked.key}", problems=(found,), actor=asked.actor)
+    change = _change_model(asked)(
+        message=f"refused: 1 problem with {asked.key}", problems=(found,), retryable=retryable((found,)), actor=asked.actor
+    )
     await say(tx, asked, asked.refusal, state, change)
 
 
@@ -126,7 +132,23 @@ def _change_model(asked: Asked) -> type[ImageChange | AccountChange]:
     return AccountChange if asked.refusal is AccountRequestRefused else ImageChange
 
 
-def _park_if_not_found(tx: Transaction, event: Event[Any], problems: tuple[Problem, ...]) -> None:
+def park_if(tx: Transaction, event: Event[Any], *, missing: bool) -> None:
+    """Park a request about an image, if something is `missing` that may be on its way, on every fact that it is decided on.
+
+    On all of them, whichever is missing now: it waits once, and what comes back is answered, so a fact it did not wait for would
+    be missing for good.
+    """
+    if not missing or not tx.may_park:
+        return
+    data = event.data
+    needs = [("image-facts", event.subject)]
+    if data.actor.kind == "account":
+        needs.append(("account-facts", data.actor.id))
+    if isinstance(data, ShareRequested):
+        needs.append(("account-facts", data.account_id))
+    raise Park(needs)
+
+
+def _is_not_found(problems: tuple[Problem, ...]) -> bool:
     # Unknown and not visible wait alike: how long an answer takes must not tell which ids exist.
-    if tx.may_park and any(found.code == Code.IMAGE_NOT_FOUND for found in problems):
-        raise Park([("image-facts", event.subject)])
+    return any(found.code == Code.IMAGE_NOT_FOUND for found in problems)

@@ -15,7 +15,7 @@ from services.publisher.domain.proposal import Proposal, judge_proposal, proposa
 from services.publisher.domain.states import REASON_CHARACTERS_MAX
 from services.publisher.domain.verdict import unclear
 from services.publisher.domain.views import image_state
-from services.publisher.handlers.admission import enter, see_as_owner
+from services.publisher.handlers.admission import enter, park_if, see_as_owner
 from services.publisher.handlers.answers import Asked, refuse, say_of_image
 from services.publisher.handlers.checks import CheckLimits, send_job, watch
 from shared.contracts.answers import Warned
@@ -23,7 +23,6 @@ from shared.contracts.envelope import Event
 from shared.contracts.image_events import ImageChange, ImagePublished, PublicationChecking
 from shared.contracts.requests import PublishRequested
 from shared.database.transaction import Transaction
-from shared.messaging.handlers import Park
 from shared.policy import Policy
 
 
@@ -40,8 +39,7 @@ class Publish:
         account: Account | None = None
         if sight.image is not None and not sight.problems:
             account = await find_account(tx, sight.image.owner_account_id, "share")
-            if account is None and tx.may_park:
-                raise Park([("account-facts", sight.image.owner_account_id)])
+            park_if(tx, event, missing=account is None)
         entered = await enter(tx, event, sight)
         if entered is None:
             return

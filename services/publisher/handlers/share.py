@@ -9,7 +9,7 @@ from services.publisher.domain.problems import problem
 from services.publisher.domain.rules.rule_01_status import judge_status
 from services.publisher.domain.rules.rule_02_permission import judge_standing
 from services.publisher.domain.rules.taken_down import judge_taken_down
-from services.publisher.handlers.admission import enter, see_as_owner
+from services.publisher.handlers.admission import enter, park_if, see_as_owner
 from services.publisher.handlers.answers import refuse, say_of_image
 from shared.contracts.answers import Problem
 from shared.contracts.codes import Code
@@ -17,28 +17,35 @@ from shared.contracts.envelope import Event
 from shared.contracts.image_events import ImageChange, ImageShared
 from shared.contracts.requests import ShareRequested
 from shared.database.transaction import Transaction
-from shared.messaging.handlers import Park
 
 
 async def share(tx: Transaction, event: Event[ShareRequested]) -> None:
-    """Handle `share.requested`; sharing twice with one account is done once and answered twice."""
+    """Handle `share.requested`; sharing twice with one account is done once and answered twice.
+
+    Sharing with the owner does nothing, and its answer says so.
+    """
     sight = await see_as_owner(tx, event)
     other: Account | None = None
     if not sight.problems:
         other = await find_account(tx, event.data.account_id, "share")
-        if other is None and tx.may_park:
-            raise Park([("account-facts", event.data.account_id)])
+        park_if(tx, event, missing=other is None)
     entered = await enter(tx, event, sight)
     if entered is None:
         return
     asked, image = entered
     account_id = event.data.account_id
+    if account_id == image.owner_account_id:
+        change = ImageChange(
+            message=f"{account_id} owns {image.name}; nothing to share", actor=asked.actor, account_id=account_id
+        )
+        await say_of_image(tx, asked, ImageShared, image, change)
+        return
     problems = judge_share(image, account_id, other)
     if problems:
         await refuse(tx, asked, image, problems)
         return
     after = image
-    if not asked.dry_run and account_id != image.owner_account_id and account_id not in image.shared_with:
+    if not asked.dry_run and account_id not in image.shared_with:
         after = replace(image, shared_with=(*image.shared_with, account_id))
         await save_image(tx, after)
     change = ImageChange(message=f"{image.name} is shared with {account_id}", actor=asked.actor, account_id=account_id)
