@@ -45,6 +45,19 @@ async def refused(path: Path) -> str:
     return f"{found.outcome} {' '.join(str(one.code) for one in bad)} {report.error or ''}"
 
 
+@pytest.mark.parametrize("cut_bytes", [512, 4096, 65_536])
+async def test_a_raw_image_that_lacks_its_last_bytes(disk: Path, cut_bytes: int) -> None:
+    """All partitions are whole; what is missing is the table's other copy at the end."""
+    tool("truncate", "-s", str(disk.stat().st_size - cut_bytes), disk)
+    assert "DiskFormat.Truncated" in await refused(disk)
+
+
+@pytest.mark.parametrize("cut_bytes", [512, 4096])
+async def test_a_qcow2_that_lacks_its_last_bytes(cow: Path, cut_bytes: int) -> None:
+    tool("truncate", "-s", str(cow.stat().st_size - cut_bytes), cow)
+    assert "DiskFormat.Truncated" in await refused(cow)
+
+
 @pytest.mark.parametrize("share", [0.0005, 0.1, 0.3, 0.6, 0.9, 0.999])
 async def test_a_cut_off_raw_image(disk: Path, share: float) -> None:
     tool("truncate", "-s", str(int(disk.stat().st_size * share)), disk)

@@ -4,7 +4,7 @@
 import os
 from typing import BinaryIO
 
-from containers.header import SECTOR, Header, Image, Trouble
+from containers.header import SECTOR, VIRTUAL_BYTES_MAX, Header, Image, Trouble
 
 FORMAT = "raw"
 
@@ -16,9 +16,13 @@ def is_it(_image: Image) -> bool:
 
 def look(image: Image) -> Header:
     """Judge the size: a disk is a whole number of sectors."""
-    troubles = (Trouble("DiskFormat.PartialSector", "the file is no whole number of 512-byte sectors", readable=True),)
-    partial = image.size % SECTOR and image.size >= SECTOR
-    return Header(FORMAT, image.size, image.size, troubles if partial else ())
+    troubles = []
+    if image.size > VIRTUAL_BYTES_MAX:
+        troubles.append(Trouble("DiskFormat.TooLarge", f"a disk of {image.size} bytes is over {VIRTUAL_BYTES_MAX}"))
+    if image.size % SECTOR and image.size >= SECTOR:
+        text = "the file is no whole number of 512-byte sectors"
+        troubles.append(Trouble("DiskFormat.PartialSector", text, readable=True))
+    return Header(FORMAT, image.size, image.size, tuple(troubles))
 
 
 def open_disk(image: Image) -> BinaryIO:

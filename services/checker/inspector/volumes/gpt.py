@@ -48,6 +48,9 @@ def _entries(disk: BinaryIO, header: bytes, size: int) -> Iterator[Partition]:
         raise Unreadable("GptDamaged", "the checksum of the GPT header is wrong")
     if count > ENTRIES_MAX or not 128 <= entry_size <= ENTRY_BYTES_MAX or entries_lba * SECTOR + count * entry_size > size:
         raise Unreadable("GptDamaged", f"{count} GPT entries of {entry_size} bytes at sector {entries_lba}")
+    (other_lba,) = struct.unpack("<Q", header[32:40])
+    if (other_lba + 1) * SECTOR > size:
+        raise Unreadable("Truncated", "the other copy of the partition table lies beyond the end of the disk")
     disk.seek(entries_lba * SECTOR)
     table = disk.read(count * entry_size)
     if zlib.crc32(table) != entries_checksum:
