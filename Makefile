@@ -5,7 +5,7 @@ PYTHON := .venv/bin/python
 N ?=
 IMAGE ?=
 
-help: ## Show this
+help: # the verbs
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Try it
@@ -17,7 +17,7 @@ up: setup ## Start a local stack (Kafka and PostgreSQL) in the background
 	@$(PYTHON) -m cli stack up
 down: ## Stop it; its data stays in .stack for the next `make up`
 	@[ ! -x $(PYTHON) ] || $(PYTHON) -m cli stack down
-check: setup ## Inspect a disk image: make check IMAGE=disk.qcow2
+check: setup # image-commons check, for whoever did not set PATH
 	@$(PYTHON) -m cli check "$(IMAGE)"
 
 ##@ Work on it
@@ -37,7 +37,7 @@ compose-init: ## Write strong secrets for docker compose, once
 	@scripts/compose-init
 test-compose: setup ## Build and run docker-compose.yml, tell the demo's story against it, take it down
 	@scripts/test-compose
-lock: ## Pin requirements/*.txt anew from requirements/*.in (needs uv)
+lock: # pins requirements/*.txt anew from requirements/*.in (needs uv)
 	@cd requirements && for file in inspector runtime dev; do uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url $$file.in -o $$file.txt; done
 clean: down ## Remove what was built here, caches and the stack's data too
 	@rm -rf .venv .cache .stack
