@@ -182,5 +182,6 @@ def test_republish_tells_what_there_is(platform: Platform, vendor: str, image: s
     told = platform.json("republish", "--records-per-s", "5000")
     assert told["images"] >= 1
     assert told["accounts"] >= 1
+    assert "instances" in told
     # Readers take the repeated state as it is.
     platform.json("publish", image, "-a", vendor)
