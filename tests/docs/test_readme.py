@@ -29,6 +29,8 @@ from tests.cli.platform import PROJECT
 README = (PROJECT / "README.md").read_text()
 _BLOCK = re.compile(r"<!-- (?P<mark>[\w:. ]+) -->\n```(?P<language>\w+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_PROGRESS = re.compile(r"checking \w* *[━╸╺ ]+[^\n]*?\d:\d\d:\d\d")
+"""A progress bar, drawn over and over; what a job in the background says may follow it on its line."""
 COLUMNS = 100
 
 
@@ -93,7 +95,7 @@ def typed(place: Path) -> list[Seen]:
         ["script", "-qec", "bash steps.sh", "/dev/null"],
         cwd=place, env=environment, capture_output=True, text=True, check=False, timeout=280, stdin=subprocess.DEVNULL,
     )  # fmt: skip
-    text = _ESCAPE.sub("", done.stdout).replace("\r", "")
+    text = _PROGRESS.sub("\n", _ESCAPE.sub("", done.stdout).replace("\r", ""))
     seen = []
     for number, step in enumerate(steps()):
         ended = re.search(rf"^@@begin {number}\n(.*?)^@@end {number} (\d+)$", text, re.DOTALL | re.MULTILINE)

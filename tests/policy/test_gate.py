@@ -18,7 +18,7 @@ FRESH = ScanDatabase(name="tracker", version="1", date="2026-03-19", purpose="vu
 EVERY = [(version, family) for version, families in DECLARED_ITEMS.items() for family in families]
 
 
-def items(version: str = "2", family: Family = "linux", **levels: str) -> list[Item]:
+def items(version: str = "3", family: Family = "linux", **levels: str) -> list[Item]:
     """Every declared item, ok but for `levels`: by short name, a level or `level:code`."""
     made = []
     for name in declared_items(version, family):
@@ -29,7 +29,7 @@ def items(version: str = "2", family: Family = "linux", **levels: str) -> list[I
 
 
 def judged(given: list[Item], policy: GatePolicy = GATE, **different: Any) -> GateVerdict:
-    return weigh(given, policy, **{"rules_version": "2", "databases": [FRESH], "now": NOW, **different})
+    return weigh(given, policy, **{"rules_version": "3", "databases": [FRESH], "now": NOW, **different})
 
 
 @pytest.mark.parametrize(("version", "family"), EVERY)
@@ -88,7 +88,7 @@ def test_outcome(levels: dict[str, str], outcome: str, names: tuple[str, ...]) -
     [
         ({"complete": False, "error": "it crashed"}, "it crashed"),
         ({"complete": False}, "the check did not finish"),
-        ({"rules_version": "3"}, "rules version 3 is not known here"),
+        ({"rules_version": "999"}, "rules version 999 is not known here"),
     ],
 )
 def test_what_is_not_whole_is_undetermined_and_what_blocks_blocks_first(different: dict[str, Any], reason: str) -> None:
