@@ -29,8 +29,7 @@ _STEP_TIMEOUT_S: Final = 15.0
 _RETRY_FIRST_S: Final = 0.1
 _RETRY_MAX_S: Final = 2.0
 _STEADY_S: Final = 5.0
-_GAP_KEPT_S: Final = 180.0
-"""Longer than any transaction lives: statements end after 60 s, idle transactions after 120 s (`Database.connect`)."""
+_GAP_MARGIN_S: Final = 1.0
 _GAPS_READ_MAX: Final = 4000
 _GAPS_BEFORE_FIRST: Final = 2000
 _DELETE_EVERY_S: Final = 0.1
@@ -44,6 +43,15 @@ _SELECT_NEXT: Final = (
     "SELECT id, topic, key, headers, value FROM outbox WHERE id > $1 OR id = ANY ($2::bigint[]) ORDER BY id LIMIT $3"
 )
 _SELECT_UNSENT: Final = "SELECT id, topic, key, headers, value FROM outbox WHERE id <> ALL ($1::bigint[]) ORDER BY id LIMIT $2"
+
+# Only sessions of the service's own role write its outbox, and those it sees.
+_MEASURE: Final = """
+    SELECT count(*) AS backlog, COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - min(created_at)), 0)::float8 AS age_s, (
+        SELECT COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - min(xact_start)), 0)::float8 FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()
+    ) AS oldest_s
+    FROM (SELECT created_at FROM outbox ORDER BY id LIMIT 100000) AS unsent
+"""
 
 logger = get_logger(__name__)
 _Packed = dict[tuple[str, int], list[Any]]
@@ -149,8 +157,9 @@ class Relay:
             self._wake.clear()
             if self._sweep_is_due():
                 self._last_sweep = time.monotonic()
-                await self._measure(reader)
+                oldest_s = await self._measure(reader)
                 rows = await self._read_all(reader)
+                self._forget_gaps(oldest_s)
             else:
                 rows = await self._read_next(reader)
             if not rows:
@@ -177,17 +186,25 @@ class Relay:
 
     def _note(self, rows: list[Any]) -> None:
         """Move the cursor behind `rows`, and remember the ids that are not there: transactions under way may have taken them."""
-        now = time.monotonic()
-        for gap in [gap for gap, since in self._gaps.items() if now - since > _GAP_KEPT_S]:
-            del self._gaps[gap]
         if not rows:
             return
-        newest = int(rows[-1]["id"])
-        first = self._high + 1 if self._high else max(1, rows[0]["id"] - _GAPS_BEFORE_FIRST)
-        self._gaps.update(dict.fromkeys(range(max(first, newest - 10 * _GAPS_READ_MAX), newest), now))
-        for row in rows:
-            self._gaps.pop(row["id"], None)
+        oldest, newest = int(rows[0]["id"]), int(rows[-1]["id"])
+        first = self._high + 1 if self._high else max(1, oldest - _GAPS_BEFORE_FIRST)
+        if self._gaps or oldest != first or newest - first + 1 != len(rows):
+            missing = range(max(first, newest - 10 * _GAPS_READ_MAX), newest)
+            self._gaps.update(dict.fromkeys(missing, time.monotonic()))
+            for row in rows:
+                self._gaps.pop(row["id"], None)
         self._high = max(self._high, newest)
+
+    def _forget_gaps(self, oldest_s: float) -> None:
+        """Forget the gaps that nothing can fill any more.
+
+        An id is taken by a transaction that has begun before, and what had been committed was read just now: of gaps that are
+        older than `oldest_s`, the age of the oldest transaction then open, nobody is left.
+        """
+        until = time.monotonic() - oldest_s - _GAP_MARGIN_S
+        self._gaps = {gap: since for gap, since in self._gaps.items() if since > until}
 
     async def _burst(self, reader: "asyncpg.Connection[Any]", producer: AIOKafkaProducer, rows: list[Any]) -> None:
         """Send `rows`, and all that follow them.
@@ -232,15 +249,15 @@ class Relay:
             await faults.reach(f"{self._service}.relay.after_delete")
             del self._sent[:count]
 
-    async def _measure(self, reader: "asyncpg.Connection[Any]") -> None:
-        row = await reader.fetchrow(
-            "SELECT count(*) AS backlog, COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - min(created_at)), 0) AS age_s "
-            "FROM (SELECT created_at FROM outbox ORDER BY id LIMIT 100000) AS unsent"
-        )
-        if row is not None:
-            self.backlog = row["backlog"]
-            metrics.OUTBOX_BACKLOG.set(row["backlog"])
-            metrics.OUTBOX_AGE_SECONDS.set(row["age_s"])
+    async def _measure(self, reader: "asyncpg.Connection[Any]") -> float:
+        """Measure the backlog; returns the age in seconds of the oldest transaction open in this database, but for ours."""
+        row = await reader.fetchrow(_MEASURE)
+        if row is None:
+            return 0.0
+        self.backlog = row["backlog"]
+        metrics.OUTBOX_BACKLOG.set(row["backlog"])
+        metrics.OUTBOX_AGE_SECONDS.set(row["age_s"])
+        return float(row["oldest_s"])
 
 
 class RelayError(Exception):
