@@ -47,7 +47,7 @@ class Consume:
     topic: str
     handler: BatchHandler
     batch_records_max: int | None = None
-    gather_s: float = 0.01
+    gather_s: float = 0.004
     """How long after a batch no further one is polled: a follower that nobody waits for can afford more."""
 
 
