@@ -159,7 +159,7 @@ class Relay:
                 self._last_sweep = time.monotonic()
                 oldest_s = await self._measure(reader)
                 rows = await self._read_all(reader)
-                self._forget_gaps(oldest_s)
+                self._forget_gaps(oldest_s, rows)
             else:
                 rows = await self._read_next(reader)
             if not rows:
@@ -197,14 +197,16 @@ class Relay:
                 self._gaps.pop(row["id"], None)
         self._high = max(self._high, newest)
 
-    def _forget_gaps(self, oldest_s: float) -> None:
+    def _forget_gaps(self, oldest_s: float, rows: list[Any]) -> None:
         """Forget the gaps that nothing can fill any more.
 
         An id is taken by a transaction that has begun before, and what had been committed was read just now: of gaps that are
-        older than `oldest_s`, the age of the oldest transaction then open, nobody is left.
+        older than `oldest_s`, the age of the oldest transaction then open, nobody is left. Where `rows` are as many as one read
+        takes, it saw no further than the last of them.
         """
         until = time.monotonic() - oldest_s - _GAP_MARGIN_S
-        self._gaps = {gap: since for gap, since in self._gaps.items() if since > until}
+        read_to = rows[-1]["id"] if len(rows) >= self._records_max else self._high + 1
+        self._gaps = {gap: since for gap, since in self._gaps.items() if since > until or gap > read_to}
 
     async def _burst(self, reader: "asyncpg.Connection[Any]", producer: AIOKafkaProducer, rows: list[Any]) -> None:
         """Send `rows`, and all that follow them.
