@@ -150,7 +150,12 @@ def test_without_packages_there_is_no_bill_of_materials(
     file = tmp_path / "bom.json"
     code, out, err = check(capsys, good, "--sbom", file)
     assert (code, file.exists(), json.loads(out)["outcome"]) == (ExitCode.USAGE, False, "passed")
-    assert "no package database was read" in err
+    assert "no package database was found" in err
+    unread = {"type": "rpm", "complete": False, "error": "the rpm package database could not be read: of noise"}
+    say(monkeypatch, report(item("GUESTOS.Fstab"), packages=[unread]))
+    code, _, err = check(capsys, good, "--sbom", file)
+    assert (code, file.exists()) == (ExitCode.USAGE, False)
+    assert unread["error"] in err
     packages = [{"type": "deb", "packages": [{"name": "bash", "version": "5.2"}]}]
     say(monkeypatch, report(item("GUESTOS.Fstab"), packages=packages))
     code, out, _ = check(capsys, good, "--sbom", file)

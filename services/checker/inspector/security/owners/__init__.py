@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 from facts import Facts
 from findings import Unreadable, attempt
-from security.owners import apk, dpkg, pacman, rpm
+from packages import apk as apk_list
+from packages import dpkg as dpkg_list
+from packages import rpm
+from security.owners import apk, dpkg, pacman
 from tree import Tree
 
 _DIRECTORIES_MAX = 20_000
@@ -24,9 +27,9 @@ class Database:
 
 
 _DATABASES = (
-    (dpkg.is_there, Database("dpkg", dpkg.paths)),
+    (dpkg_list.is_there, Database("dpkg", dpkg.paths)),
     (rpm.is_there, Database("rpm", rpm.paths)),
-    (apk.is_there, Database("apk", apk.paths)),
+    (apk_list.is_there, Database("apk", apk.paths)),
     (pacman.is_there, Database("pacman", pacman.paths)),
 )
 
