@@ -22,7 +22,7 @@ from packages.rpm import sqlite  # isort: skip
 DATA = Path(__file__).parent / "data"
 SQLITE = lzma.decompress((DATA / "rpmdb.sqlite.xz").read_bytes())
 BERKELEY = lzma.decompress((DATA / "Packages.xz").read_bytes())
-NDB = rpm_ndb(list(sqlite.headers(SQLITE)))
+NDB = rpm_ndb(list(sqlite.headers(bytearray(SQLITE))))
 RPM_QA = [line.split() for line in lzma.decompress((DATA / "rpm-qa.xz").read_bytes()).decode().splitlines()]
 LINE_BYTES_MAX = 1 << 20
 

@@ -7,7 +7,7 @@ from findings import Unreadable
 from packages.package import Package
 from packages.rpm import berkeley, ndb, sqlite
 from packages.rpm.header import Header, package_of
-from tree import Tree
+from tree import Found, Tree
 
 _FOLDERS = ("/usr/lib/sysimage/rpm", "/var/lib/rpm", "/usr/share/rpm")
 _SQLITE, _NDB, _BERKELEY = "rpmdb.sqlite", "Packages.db", "Packages"
@@ -45,29 +45,24 @@ def _headers(tree: Tree, names: frozenset[str] | None = None) -> Iterator[bytes]
     Each lies somewhere of its own in the database: together they are no longer than it.
     """
     path = _database(tree) or ""
-    data = _data(tree, path)
-    left = len(data)
-    for blob in _by_kind(tree, path, data, names):
+    found = tree.find_file(path)
+    if found is None or found.stat().size > _DATABASE_BYTES_MAX:
+        raise Unreadable("RpmDatabaseTooLarge", f"{path} has more than {_DATABASE_BYTES_MAX} bytes")
+    left = found.stat().size
+    for blob in _by_kind(tree, found, path, names):
         left -= len(blob)
         if left < 0:
             raise Unreadable("RpmDatabaseMalformed", "the packages' headers are longer than the rpm database that holds them")
         yield blob
 
 
-def _by_kind(tree: Tree, path: str, data: bytes, names: frozenset[str] | None) -> Iterator[bytes]:
+def _by_kind(tree: Tree, found: Found, path: str, names: frozenset[str] | None) -> Iterator[bytes]:
     kind = path.rpartition("/")[2]
     if kind == _BERKELEY:
-        return berkeley.headers(data)
+        return berkeley.headers(found.read(_DATABASE_BYTES_MAX))
     if kind == _NDB:
-        return ndb.headers(data)
+        return ndb.headers(found.read(_DATABASE_BYTES_MAX))
     log = tree.find_file(f"{path}-wal")
     if log is not None and log.stat().size:
         raise Unreadable("RpmDatabaseOpen", f"{path} was not closed: its last changes are in a log beside it")
-    return sqlite.headers(data) if names is None else sqlite.headers_with(data, names)
-
-
-def _data(tree: Tree, path: str) -> bytes:
-    found = tree.find_file(path)
-    if found is None or found.stat().size > _DATABASE_BYTES_MAX:
-        raise Unreadable("RpmDatabaseTooLarge", f"{path} has more than {_DATABASE_BYTES_MAX} bytes")
-    return found.read(_DATABASE_BYTES_MAX)
+    return sqlite.headers(bytearray(found.read(_DATABASE_BYTES_MAX)), names)

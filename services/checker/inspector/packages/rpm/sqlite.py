@@ -15,15 +15,15 @@ _SQL_BYTES_MAX = 64 * 1024
 _COLUMNS = {"Packages": {"hnum", "blob"}, "Basenames": {"key", "hnum"}}
 
 
-def headers(data: bytes) -> Iterator[bytes]:
-    """Yield every package's header."""
-    with closing(_opened(data, "Packages")) as connection:
-        yield from _blobs(connection.execute("SELECT blob FROM Packages"))
+def headers(data: bytearray, names: frozenset[str] | None = None) -> Iterator[bytes]:
+    """Yield every package's header, or those of packages that have a file of one of `names`, by rpm's own index of them.
 
-
-def headers_with(data: bytes, names: frozenset[str]) -> Iterator[bytes]:
-    """Yield the headers of the packages that have a file of one of `names`, by rpm's own index of them."""
-    with closing(_opened(data, "Packages", "Basenames")) as connection:
+    The bytes are taken over: they are many, and SQLite keeps a copy of its own.
+    """
+    with closing(_opened(data, "Packages", *(() if names is None else ("Basenames",)))) as connection:
+        if names is None:
+            yield from _blobs(connection.execute("SELECT blob FROM Packages"))
+            return
         numbers: set[int] = set()
         for name in sorted(names):
             key = name.encode(errors="surrogateescape").decode(errors="replace")
@@ -32,12 +32,14 @@ def headers_with(data: bytes, names: frozenset[str]) -> Iterator[bytes]:
             yield from _blobs(connection.execute("SELECT blob FROM Packages WHERE hnum = ?", (number,)))
 
 
-def _opened(data: bytes, *tables: str) -> sqlite3.Connection:
+def _opened(data: bytearray, *tables: str) -> sqlite3.Connection:
     """Return the database, its tables looked at: views, virtual tables and computed columns run a stranger's expressions."""
     connection = sqlite3.connect(":memory:")
     try:
         # A database in write-ahead mode cannot be opened in memory; with an empty log the other mode is the same.
-        connection.deserialize(b"".join((data[:18], b"\x01\x01", data[20:])))
+        data[18:20] = b"\x01\x01"
+        connection.deserialize(data)
+        data.clear()
         deadline = time.process_time() + _CPU_S_MAX
         connection.set_progress_handler(lambda: time.process_time() > deadline, _STEPS)
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, BYTES_MAX)
