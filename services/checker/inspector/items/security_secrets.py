@@ -25,6 +25,7 @@ _KINDS = (
         "failed",
         "the keys' owner gets into every instance: remove authorized_keys, first boot adds the user's own",
     ),
+    ("PasswordLike", "warning", "words stand where a password does: if they are in use, remove and change them"),
     ("ShellHistory", "warning", "remove the shells' histories: they tell of your machines"),
 )
 # Made when a package is installed, to have some key at all; it protects nothing, but is the same in every instance.
@@ -61,11 +62,12 @@ def _without_public(facts: Facts, kinds: dict[str, list[Evidence]]) -> dict[str,
     def elsewhere(kind: str) -> set[str]:
         return {one.path for one in kinds.get(kind, []) if one.path is not None and not one.path.startswith(at_home)}
 
-    unchanged = conffiles(facts, elsewhere("PrivateKey") | elsewhere("Token"))
+    unchanged = conffiles(facts, elsewhere("PrivateKey") | elsewhere("Token") | elsewhere("PasswordLike"))
     packaged = owned(facts, elsewhere("PrivateKey")) if elsewhere("PrivateKey") else set()
     # Where it cannot be told what came with packages, a key is the vendor's.
     public_keys = set() if isinstance(packaged, Unreadable) else {path for path in packaged if unchanged.get(path, True)}
-    public = {"PrivateKey": public_keys, "Token": {path for path, is_so in unchanged.items() if is_so}}
+    as_packaged = {path for path, is_so in unchanged.items() if is_so}
+    public = {"PrivateKey": public_keys, "Token": as_packaged, "PasswordLike": as_packaged}
     return {kind: [one for one in found if one.path not in public.get(kind, ())] for kind, found in kinds.items()}
 
 

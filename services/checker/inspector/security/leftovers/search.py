@@ -10,9 +10,10 @@ from facts import Facts
 from findings import Evidence, FileText, Unreadable, attempt
 from security.leftovers.identity import is_host_key
 from security.leftovers.keys import authorized_keys, private_keys
+from security.leftovers.passwords import in_history, in_variables
 from security.leftovers.secret import Secret
 from security.leftovers.stores import IN_HOMES, IN_SYSTEM, Reader, secrets_of
-from security.leftovers.tokens import has_tokens, tokens, tokens_and_passwords
+from security.leftovers.tokens import has_tokens, tokens
 from security.places import homes
 from security.sshd import Sshd, sshd
 from security.walk import Files, all_files
@@ -133,9 +134,9 @@ class _Search:
         if not (head + tail).strip(b"\0 \t\r\n"):
             return
         self._add("ShellHistory", Evidence(found.path, text=f"{size:,} bytes of history"))
-        self._keep(found.path, "Token", head, lambda _, lines: tokens_and_passwords(lines))
+        self._keep(found.path, "Token", head, lambda _, lines: in_history(lines))
         if tail:
-            for secret in tokens_and_passwords(FileText(found.path, tail).lines):
+            for secret in in_history(FileText(found.path, tail).lines):
                 self._add("Token", Evidence(found.path, text=f"{secret.text}, near the end"))
 
     def look_at_all(self, facts: Facts) -> None:
@@ -159,7 +160,7 @@ class _Search:
             if b"PRIVATE KEY" in data or data.startswith(b"PuTTY-User-Key-File-"):
                 self._keep(found.path, "PrivateKey", data, lambda data, _: private_keys(data))
             if _has_variables(found.path):
-                self._keep(found.path, "Token", data, lambda _, lines: tokens_and_passwords(lines))
+                self._keep(found.path, "Token", data, lambda _, lines: in_variables(lines))
             elif has_tokens(data) and b"\0" not in data:
                 self._keep(found.path, "Token", data, lambda _, lines: tokens(lines))
 
@@ -190,7 +191,7 @@ class _Search:
             return
         for secret in secrets:
             evidence = file.evidence()
-            self._add(kind, Evidence(path, secret.line, secret.text, evidence.sha256))
+            self._add(kind if secret.sure else "PasswordLike", Evidence(path, secret.line, secret.text, evidence.sha256))
 
     def _add(self, kind: str, evidence: Evidence) -> None:
         kept = self.found.kinds.setdefault(kind, [])
