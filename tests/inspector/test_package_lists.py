@@ -131,10 +131,14 @@ def test_rpm_lists_what_rpm_itself_does(database: Files) -> None:
 
 @pytest.mark.parametrize("database", RPMS.values(), ids=RPMS.keys())
 def test_rpm_owns_files_in_every_kind_of_database(database: Files) -> None:
-    from packages import rpm
+    from security.owners import unchanged
+    from security.owners.rpm import paths
 
-    found = set(rpm.paths(facts_of(database).files(), frozenset({"openssl", "a-zone-of-some-name-3000"})))
-    assert found == {"/usr/bin/openssl", "/usr/share/zoneinfo/a-zone-of-some-name-3000"}
+    openssl, zone, *others = ["/usr/bin/openssl", "/usr/share/zoneinfo/a-zone-of-some-name-3000", "/opt/openssl", "/usr/bin/x"]
+    for content, is_same in ((b"x\n", True), (b"y\n", False)):
+        facts = facts_of({**database, openssl: content, zone: b"4\n"})
+        assert set(paths(facts.files(), frozenset({"openssl", "a-zone-of-some-name-3000"}))) == {openssl, zone}
+        assert unchanged(facts, [openssl, zone, *others]) == {openssl: is_same, zone: True}
 
 
 def test_no_database_no_list() -> None:

@@ -121,6 +121,7 @@ REDIS_URL=redis://localhost:6379/0
 AMQP_URL=amqp://guest:guest@localhost:5672/
 MONGO_URL=mongodb://root:example@mongo:27017
 SECRET_KEY=insecure-development-key
+PASSWORD=gnome_keyring_find_password()
 NEXT_PUBLIC_TOKEN_NAME=session-token-cookie
 TOKEN_URL=https://login.corp.net/oauth2/v2.0/token
 PASSWORD_MIN_LENGTH=12

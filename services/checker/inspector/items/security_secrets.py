@@ -5,7 +5,7 @@ from facts import Facts
 from findings import Evidence, Item, Unreadable
 from security.leftovers.identity import HostKeys, host_keys, machine_ids
 from security.leftovers.search import leftovers
-from security.owners import conffiles, owned
+from security.owners import owned, unchanged
 from security.places import homes
 from security.troubles import Trouble, item_of, unjudged
 
@@ -62,11 +62,11 @@ def _without_public(facts: Facts, kinds: dict[str, list[Evidence]]) -> dict[str,
     def elsewhere(kind: str) -> set[str]:
         return {one.path for one in kinds.get(kind, []) if one.path is not None and not one.path.startswith(at_home)}
 
-    unchanged = conffiles(facts, elsewhere("PrivateKey") | elsewhere("Token") | elsewhere("PasswordLike"))
+    as_it_came = unchanged(facts, elsewhere("PrivateKey") | elsewhere("Token") | elsewhere("PasswordLike"))
     packaged = owned(facts, elsewhere("PrivateKey")) if elsewhere("PrivateKey") else set()
     # Where it cannot be told what came with packages, a key is the vendor's.
-    public_keys = set() if isinstance(packaged, Unreadable) else {path for path in packaged if unchanged.get(path, True)}
-    as_packaged = {path for path, is_so in unchanged.items() if is_so}
+    public_keys = set() if isinstance(packaged, Unreadable) else {path for path in packaged if as_it_came.get(path, True)}
+    as_packaged = {path for path, is_so in as_it_came.items() if is_so}
     public = {"PrivateKey": public_keys, "Token": as_packaged, "PasswordLike": as_packaged}
     return {kind: [one for one in found if one.path not in public.get(kind, ())] for kind, found in kinds.items()}
 

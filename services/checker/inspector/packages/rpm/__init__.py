@@ -27,11 +27,11 @@ def packages(tree: Tree) -> Iterator[Package]:
             yield package
 
 
-def paths(tree: Tree, names: frozenset[str]) -> Iterator[str]:
-    """Yield the paths of the packages' files that have one of `names`."""
+def files(tree: Tree, names: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Yield path and digest (hexadecimal, empty if there is none) of the packages' files that have one of `names`."""
     wanted = {name.encode(errors="surrogateescape") for name in names}
     for blob in _headers(tree, names):
-        yield from Header(blob).paths(wanted)
+        yield from Header(blob).files(wanted)
 
 
 def _database(tree: Tree) -> str | None:

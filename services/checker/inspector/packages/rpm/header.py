@@ -14,7 +14,7 @@ from packages.package import Package, built_from, text_of
 BYTES_MAX = 64 * 2**20
 _ENTRIES_MAX = 10_000
 _NAME, _VERSION, _RELEASE, _EPOCH, _ARCHITECTURE, _SOURCE_RPM = 1000, 1001, 1002, 1003, 1022, 1044
-_DIR_INDEXES, _BASE_NAMES, _DIR_NAMES = 1116, 1117, 1118
+_FILE_DIGESTS, _DIR_INDEXES, _BASE_NAMES, _DIR_NAMES = 1035, 1116, 1117, 1118
 _INT32, _STRING, _STRING_ARRAY, _I18N_STRING = 4, 6, 8, 9
 _FILE_NAME = re.compile(r"(.+)-([^-]+-[^-]+)\.(?:no)?src\.rpm")
 _KEY = "gpg-pubkey"
@@ -47,21 +47,24 @@ class Header:
         found = self._place(tag, _INT32)
         return None if found is None else self._number(found[0])
 
-    def paths(self, names: set[bytes]) -> Iterator[str]:
-        """Yield the paths of the package's files that have one of `names`."""
-        indexes, bases, folders = (
-            self._place(*one) for one in ((_DIR_INDEXES, _INT32), (_BASE_NAMES, _STRING_ARRAY), (_DIR_NAMES, _STRING_ARRAY))
-        )
+    def files(self, names: set[bytes]) -> Iterator[tuple[str, str]]:
+        """Yield the path of each of the package's files that has one of `names`, and its digest in hexadecimal, if any."""
+        bases, folders = self._place(_BASE_NAMES, _STRING_ARRAY), self._place(_DIR_NAMES, _STRING_ARRAY)
+        indexes = self._place(_DIR_INDEXES, _INT32)
         if indexes is None or bases is None or folders is None:
             return
         known: list[bytes] | None = None
+        digests: list[bytes] = []
         for number, name in enumerate(self._texts(*bases)):
             if name in names:
-                known = self._texts(*folders) if known is None else known
+                if known is None:
+                    known = self._texts(*folders)
+                    digests = self._texts(*(self._place(_FILE_DIGESTS, _STRING_ARRAY) or (self._end, 0)))
                 folder = self._number(indexes[0] + 4 * number)
                 if number >= indexes[1] or folder >= len(known):
                     raise Unreadable("RpmHeaderMalformed", "a file in an rpm header has no folder")
-                yield (known[folder] + name).decode(errors="surrogateescape")
+                digest = digests[number].decode(errors="replace") if number < len(digests) else ""
+                yield (known[folder] + name).decode(errors="surrogateescape"), digest
 
     def _place(self, tag: int, *kinds: int) -> tuple[int, int] | None:
         """Return where the values of `tag` begin and how many there are."""

@@ -42,7 +42,7 @@ _COMMENT = re.compile(r"[ \t]*(?:#|//|;|--[ \t])")
 _ELSEWHERE = re.compile(
     # What names the place of a secret: of a vault, of a file, of an encrypted value, of a variable, of a function's result.
     r"(?:arn|vault|sops|op|ssm|secretsmanager|azurekms|gcpkms|awskms|env|file|ref\+[a-z]+|projects|keyring|pass|systemd)[:/].*"
-    r"|ENC[\[(].*|[~/].*|\.{1,2}/.*|[A-Za-z]:\\.*|%.*|!.*|&[a-z].*|https?://[^@]*"
+    r"|ENC[\[(].*|[~/].*|\.{1,2}/.*|[A-Za-z]:\\.*|%.*|!.*|&[a-z].*|https?://[^@]*|[A-Za-z_]\w*->.*|[a-z]+(?:_[a-z0-9]+)+\(.*"
     r"|(?:os|sys|process|config|settings|self|this|args|opts|options|params|request|kwargs|env|environ|data|var|local|getpass|input|"
     r"prompt|random|secrets?|uuid|base64|hashlib|lookup|get|read|fetch|generate|create|str|new|await|crypto|module)[.(\[].*",
     re.IGNORECASE,
