@@ -146,6 +146,14 @@ def test_no_database_no_list() -> None:
     assert lists({"var/lib/dpkg/status/x": "", "lib/apk/db/installed": File(link="/nowhere"), "var/lib/rpm/Packages/x": ""}) == {}
 
 
+def test_an_empty_database_beside_the_systems_is_no_list() -> None:
+    empty: Files = {"var/lib/rpm/rpmdb.sqlite": rpm_sqlite([]), "lib/apk/db/installed": ""}
+    assert lists({"var/lib/dpkg/status": STATUS, **empty}).keys() == {"deb"}
+    assert lists(empty).keys() == {"rpm", "apk"}
+    unread: Files = {"var/lib/rpm/rpmdb.sqlite": b"noise"}
+    assert lists({"var/lib/dpkg/status": STATUS, **unread}).keys() == {"deb", "rpm"}
+
+
 WHOSE = [
     ("deb", 'ID=debian\nVERSION_ID="12"', "debian", "debian-12"),
     ("deb", "ID=debian\nVERSION_CODENAME=trixie", "debian", "debian-trixie"),

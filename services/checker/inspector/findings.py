@@ -93,6 +93,4 @@ class FileText:
 def shown(text: str) -> str:
     """Return `text` without characters that a terminal would act on, shortened."""
     cut = text if len(text) <= TEXT_CHARACTERS_MAX else text[: TEXT_CHARACTERS_MAX - 1] + "…"
-    if cut.isprintable():
-        return cut
     return "".join(one if one.isprintable() else one.encode("unicode_escape", "backslashreplace").decode() for one in cut)

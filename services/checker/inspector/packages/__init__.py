@@ -62,7 +62,9 @@ def installed(facts: Facts) -> list[Installed]:
         if isinstance(ended, Unreadable):
             listed.complete, listed.error = False, shown(f"the {type_} package database could not be read: {ended}")
         found.append(listed)
-    return found
+    # On a Debian with rpm's tools, rpm's database is there, and nothing in it.
+    is_any = any(listed.packages for listed in found)
+    return [listed for listed in found if listed.packages or not listed.complete or not is_any]
 
 
 def _fill(listed: Installed, packages: Iterator[Package]) -> None:

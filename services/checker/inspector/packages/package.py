@@ -40,7 +40,8 @@ class Package:
 
 def text_of(data: bytes) -> str:
     """Return a field's text as it can be shown: a stranger wrote it. What is cut off here is longer than `is_real` allows."""
-    return shown(data[: 4 * (TEXT_CHARACTERS_MAX + 1)].decode(errors="backslashreplace").strip())
+    text = data[: 4 * (TEXT_CHARACTERS_MAX + 1)].decode(errors="backslashreplace").strip()
+    return text if text.isprintable() and len(text) <= TEXT_CHARACTERS_MAX else shown(text)
 
 
 def built_from(package: Package, source: str | None, source_version: str | None) -> Package:
