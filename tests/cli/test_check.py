@@ -164,6 +164,17 @@ def test_without_packages_there_is_no_bill_of_materials(
     assert component["purl"] == "pkg:deb/debian/bash@5.2"
 
 
+def test_the_packages_of_an_image_are_written_as_a_bill_of_materials(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    stanza = b"Package: libssl3\nStatus: install ok installed\nArchitecture: amd64\nSource: openssl\nVersion: 3.0.11-1~deb12u1\n"
+    image = ext4(tmp_path / "disk.raw", Root({"var/lib/dpkg/status": stanza}))
+    code, out, _ = check(capsys, image, "--sbom", "-")
+    (component,) = json.loads(out)["components"]
+    assert (code, component["purl"]) == (
+        0,
+        "pkg:deb/debian/libssl3@3.0.11-1~deb12u1?arch=amd64&distro=debian-12&upstream=openssl",
+    )
+
+
 @pytest.mark.parametrize("columns", [60, 80, 120])
 @pytest.mark.parametrize("terminal", [False, True])
 def test_a_terminal_of_any_width_shows_problems_first(columns: int, terminal: bool) -> None:
