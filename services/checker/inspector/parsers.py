@@ -16,7 +16,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 PACKAGES = ("dissect.cstruct", "dissect.extfs", "dissect.xfs", "dissect.btrfs", "dissect.ntfs")
-OWN = ("filesystems.btrfs_parser",)
+OWN = ("filesystems.btrfs_parser", "windows")
 BEFORE = (
     *("__future__", "atexit", "bisect", "ctypes", "datetime", "logging", "ntpath", "pathlib", "pprint", "string", "textwrap"),
     *("threading", "traceback", "urllib.parse", "uuid", "encodings.utf_16_le", "encodings.latin_1", "backports.zstd"),
