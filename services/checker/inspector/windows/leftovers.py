@@ -137,6 +137,8 @@ def _secret(what: str, text: str, at: int, password: str) -> Secret:
 
 def _text(data: bytes) -> str:
     """Return the text of a file that Windows' programs write: UTF-16 where it begins with a byte order mark, else UTF-8."""
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", "replace")
-    return data.decode("utf-8-sig", "replace")
+    if data[:2] == b"\xff\xfe":
+        return data[2:].decode("utf-16-le", "replace")
+    if data[:2] == b"\xfe\xff":
+        return data[2:].decode("utf-16-be", "replace")
+    return data.removeprefix(b"\xef\xbb\xbf").decode(errors="replace")
