@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from functools import cache
 from typing import ClassVar, Final
 
-from tests.inspector.memory import File, MemoryFileSystem
-from tests.inspector.windows_registry import SOFTWARE, SYSTEM, Keys, bcd, hive, on_gpt, on_mbr
-
 from containers import Header
 from facts import Facts
+from tests.inspector.memory import File, MemoryFileSystem
+from tests.inspector.windows_registry import SOFTWARE, SYSTEM, Keys, bcd, hive, on_gpt, on_mbr
 from tree import Tree
 from volumes.gpt import ESP
 from volumes.volume import Partition, Volume
@@ -69,12 +68,16 @@ class Fat(Ntfs):
 
 def windows(files: Files | None = None, esp: Files | None = None, *, uefi: bool = True) -> Facts:
     """Return the facts of a clean Windows with some files changed: None leaves one out."""
-    own: dict[str, bytes | None] = {f"{CONFIG}/{name}": clean(name) for name in ("SYSTEM", "SOFTWARE", "SAM", "SECURITY", "DEFAULT")}
+    own: dict[str, bytes | None] = {
+        f"{CONFIG}/{name}": clean(name) for name in ("SYSTEM", "SOFTWARE", "SAM", "SECURITY", "DEFAULT")
+    }
     own |= SYSTEM_FILES
     if not uefi:
         own |= {"/bootmgr": b"\xeb\x00 boot manager", "/Boot/BCD": clean("BCD-mbr")}
     identifier = PART_UUID if uefi else f"{SIGNATURE:08x}-01"
-    system = Volume(Partition(2 if uefi else 1, START, 1 << 30, None, identifier), "ntfs", files=Ntfs(_kept({**own, **(files or {})})))
+    system = Volume(
+        Partition(2 if uefi else 1, START, 1 << 30, None, identifier), "ntfs", files=Ntfs(_kept({**own, **(files or {})}))
+    )
     volumes = [system]
     if uefi:
         boot = {**BOOT_FILES, "/EFI/Microsoft/Boot/BCD": clean("BCD-gpt"), **(esp or {})}
@@ -97,6 +100,8 @@ def _kept(files: Files) -> dict[str, File | bytes | str]:
 
 
 def _first_sector(*, is_active: bool) -> bytes:
-    entry = struct.pack("<B3xB3xII", 0x80, 7, START // 512, 1 << 21) if is_active else struct.pack("<B3xB3xII", 0, 0xEE, 1, 1 << 22)
+    entry = (
+        struct.pack("<B3xB3xII", 0x80, 7, START // 512, 1 << 21) if is_active else struct.pack("<B3xB3xII", 0, 0xEE, 1, 1 << 22)
+    )
     code = b"\x33\xc0" if is_active else b""
     return code.ljust(440, b"\0") + struct.pack("<IH", SIGNATURE, 0) + entry.ljust(64, b"\0") + b"\x55\xaa"

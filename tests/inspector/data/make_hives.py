@@ -18,7 +18,7 @@ import hivex
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from windows_registry import SOFTWARE, SYSTEM, Keys, Writer, based, bcd, encoded, nested, on_gpt, on_mbr
+from windows_registry import SOFTWARE, SYSTEM, Keys, Writer, based, bcd, encoded, nested, on_gpt, on_mbr  # noqa: E402 - its folder is on the path from here on
 
 PART_UUID = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
 START, SIGNATURE = 1 << 20, 0xCAFE0002

@@ -7,7 +7,12 @@ from findings import Evidence, Item, Unreadable, attempt
 NAME = "GUESTOS.Registry"
 FAMILIES = frozenset({"windows"})
 _HIVES = ("SYSTEM", "SOFTWARE", "SAM", "SECURITY", "DEFAULT")
-_CODES = {"NoHive": "Registry.Missing", "HiveMalformed": "Registry.Damaged", "HiveDirty": "Registry.Dirty"}
+_CODES = {
+    "NoHive": "Registry.Missing",
+    "HiveMalformed": "Registry.Damaged",
+    "HiveTooMuch": "Registry.Damaged",
+    "HiveDirty": "Registry.Dirty",
+}
 _ADVICE = {
     "Registry.Missing": "a Windows does not start without this hive: make the image of a whole system",
     "Registry.Damaged": "the hive is damaged: repair the system, and make the image once it has started",
@@ -17,7 +22,7 @@ _ADVICE = {
 
 
 def judge(facts: Facts) -> Item:
-    """Load each hive that a start needs as the kernel does, and look for the control set."""
+    """Load each hive that a start needs as the kernel does, and read what the other items ask of it."""
     from windows.registry import CONFIG, control_set
 
     recovered: list[str] = []
@@ -32,7 +37,20 @@ def judge(facts: Facts) -> Item:
     if isinstance(sets, Unreadable):
         code = "Registry.NoControlSet"
         return Item(NAME, "failed", code, evidence=(Evidence(f"{CONFIG}/SYSTEM", text=str(sets)),), advice=_ADVICE[code])
+    reason = _damage_within(facts)
+    if reason is not None:
+        return _trouble(reason, CONFIG)
     return Item(NAME, "ok", value=tuple(recovered) or "closed", evidence=(sets.evidence(),))
+
+
+def _damage_within(facts: Facts) -> Unreadable | None:
+    """Return the damage that other items met: a kernel, which checks every key, would not load such a hive either."""
+    from windows.registry import services
+    from windows.servicing import servicing
+    from windows.version import windows
+
+    found = [facts.get(services), facts.get(windows), facts.get(servicing)]
+    return next((one for one in found if isinstance(one, Unreadable) and one.code in _CODES), None)
 
 
 def _entries_applied(facts: Facts, path: str) -> int:

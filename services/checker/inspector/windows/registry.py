@@ -38,6 +38,12 @@ def control_set(facts: Facts) -> Key:
     return found
 
 
+def services(facts: Facts) -> frozenset[str]:
+    """Probe: the names of all services and drivers, in lower case."""
+    key = known(facts, control_set).key("Services")
+    return frozenset() if key is None else frozenset(one.name.lower() for one in key.subkeys())
+
+
 def known(facts: Facts, probe: Callable[[Facts], T]) -> T:
     """Return what `probe` finds; raises the `Unreadable` that says why not."""
     found = facts.get(probe)
