@@ -109,9 +109,14 @@ async def _stored(pool: "asyncpg.Pool[Any]", request: Request) -> "Stored | Resp
     if row is None:
         raise QueryRefused(404, "InvalidReportId.NotFound", "there is no such report")
     found = Stored(row["document"], row["sha256"])
-    if request.headers.get("if-none-match") == found.etag:
+    if _has(request.headers.get("if-none-match", ""), found.etag):
         return Response(status_code=304, headers={"etag": found.etag})
     return found
+
+
+def _has(if_none_match: str, etag: str) -> bool:
+    """Whether the asker has `etag`: any of a list, compared weakly, as caches may have weakened it. Source: RFC 9110, 13.1.2."""
+    return any(tag.strip().removeprefix("W/") in {etag, "*"} for tag in if_none_match.split(","))
 
 
 def _document(found: Stored) -> Response:
