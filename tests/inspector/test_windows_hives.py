@@ -368,6 +368,26 @@ def test_one_list_named_many_times_ends(monkeypatch: pytest.MonkeyPatch) -> None
     assert (levels["Hotfix"], levels["Update"], levels["Registry"]) == ("unsupported", "unsupported", "failed")
 
 
+def hashes(writer: Writer) -> int:
+    """Make lists of 30,000 names each, none of which has the hash of a name that is looked for: no key of them is read."""
+    leaf = writer.cell(struct.pack("<2sH", b"lh", 30_000) + struct.pack("<II", writer.key("x", {}), 1) * 30_000)
+    return writer.cell(struct.pack("<2sH60000I", b"ri", 60_000, *[leaf] * 60_000))
+
+
+def test_lists_of_which_no_key_is_read_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parser, "STEPS_MAX", 50_000)
+    found, began = opened(bomb(hashes)), time.process_time()
+    with pytest.raises(Unreadable) as reason:
+        found.key(f"{PACKAGES}\\anything")
+    assert (reason.value.code, time.process_time() - began < 2) == ("HiveTooMuch", True)
+
+
+def test_more_packages_than_any_system_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("windows.servicing.PACKAGES_MAX", 3)
+    levels, _ = seconds_for_all({})
+    assert (levels["Hotfix"], levels["Update"], levels["Registry"]) == ("unsupported", "unsupported", "failed")
+
+
 def test_a_log_of_a_million_pages_ends() -> None:
     count = 1_000_000
     body = struct.pack("<II", 0, 0) * count

@@ -23,6 +23,7 @@ _BLOCK_BYTES = 16 * 1024
 _BLOCKS_KEPT = 1024
 _BLOCK_STEPS = 16
 _STEP_BYTES = 512
+_STEP_ENTRIES = 16
 _BASE_BYTES = 4096
 _DEPTH_MAX = 64
 _BIG_DATA_BYTES, _BIG_DATA_MINOR = 16344, 4
@@ -98,13 +99,14 @@ class Hive:
         self._file.seek(at)
         return self._file.read(min(length, max(0, self._size - at)))
 
-    def _spend(self, steps: int) -> None:
+    def spend(self, steps: int) -> None:
+        """Count steps; raises `Unreadable` when there were more than any real hive takes."""
         self._steps_left -= steps
         if self._steps_left < 0:
             raise Unreadable("HiveTooMuch", f"looking things up in {self.path} takes more steps than in any real hive")
 
     def _read_block(self, number: int) -> bytes:
-        self._spend(_BLOCK_STEPS)
+        self.spend(_BLOCK_STEPS)
         at = number * _BLOCK_BYTES
         data = bytearray(self._raw(_BASE_BYTES + at, _BLOCK_BYTES).ljust(_BLOCK_BYTES, b"\0"))
         for start, page in self._patches.get(number, ()):
@@ -137,7 +139,7 @@ class Hive:
             raise Unreadable("HiveMalformed", f"{self.path} names a cell of {size} bytes at {offset:#x}")
         self._steps_left -= 1 + size // _STEP_BYTES
         if self._steps_left < 0:
-            self._spend(0)
+            self.spend(0)
         end = within + size
         return block[within + 4 : end] if end <= _BLOCK_BYTES else self._at(offset + 4, size - 4)
 
@@ -245,6 +247,7 @@ class Key:
         if layout is None:
             raise Unreadable("HiveMalformed", f"{self.hive.path} has no list of keys beneath {self.path or 'its top'}")
         count = min(struct.unpack_from("<H", cell, 2)[0], (len(cell) - 4) // layout.size)
+        self.hive.spend(count // _STEP_ENTRIES)
         for entry in layout.iter_unpack(cell[4 : 4 + count * layout.size]):
             yield entry[0], entry[1] if kind == b"lh" else None
 

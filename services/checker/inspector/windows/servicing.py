@@ -60,7 +60,7 @@ def servicing(facts: Facts) -> Servicing:
     updates, pending = [], []
     for count, one in enumerate(key.subkeys()):
         if count >= PACKAGES_MAX:
-            raise Unreadable("TooManyPackages", f"more than {PACKAGES_MAX} packages")
+            raise Unreadable("HiveTooMuch", f"{hive.path} lists more than {PACKAGES_MAX} packages")
         state = one.number("CurrentState")
         if state is None:
             continue
