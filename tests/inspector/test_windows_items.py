@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,13 +32,14 @@ from tests.inspector.windows_registry import (
     on_gpt,
     on_mbr,
 )
-from tests.inspector.windows_roots import CONFIG, ON_GPT, ON_MBR, PROGRAM, SIGNATURE, START, Files, windows, with_hive
+from tests.inspector.windows_roots import CONFIG, ON_GPT, ON_MBR, PROGRAM, SIGNATURE, START, Files, Ntfs, windows, with_hive
 
 from facts import Facts  # isort: skip
 from claimed import Claimed  # isort: skip
 from findings import Item  # isort: skip
 from items import ITEMS, judge  # isort: skip
 from linux import agents  # isort: skip
+from volumes.volume import Partition, Volume  # isort: skip
 
 assert facts_of
 BY_NAME = {one.NAME.partition(".")[2]: one for one in ITEMS}
@@ -427,7 +429,7 @@ def test_the_control_set_is_the_one_that_select_names() -> None:
 
 
 def test_a_cumulative_update_is_named_by_its_manifest() -> None:
-    name = "Package_for_RollupFix~31bf3856ad364e35~amd64~~19600.20246.1.4"
+    name = "Package_for_RollupFix~31bf3856ad364e35~amd64~~9600.20246.1.4"
     manifest = b'<?xml version="1.0"?><assembly><package identifier="KB5009624" releaseType="Security Update">'
     keys = changed(SOFTWARE, (f"{PACKAGES}\\{name}", {"CurrentState": 0x70}))
     files = {f"{CONFIG}/SOFTWARE": hive(keys), f"/Windows/servicing/Packages/{name}.mum": manifest}
@@ -489,6 +491,26 @@ def test_boot_configuration(facts: Callable[[], Facts], level: str, code: str | 
     assert (found.level, found.code) == (level, code), found
     assert found.evidence
     assert level == "ok" or found.advice
+
+
+def test_a_system_whose_boot_manager_has_a_partition_of_its_own() -> None:
+    facts = windows({"/bootmgr": None, "/Boot/BCD": None}, uefi=False)
+    assert facts.root is not None
+    assert facts.disk is not None
+    own = Volume(Partition(1, START * 512, START, None, f"{SIGNATURE:08x}-02"), "ntfs")
+    facts.volumes.insert(0, own)
+    table = struct.pack("<B3xB3xII", 0x80, 7, START, 2048) + struct.pack("<B3xB3xII", 0, 7, START // 512, 1 << 21)
+    facts.disk.seek(446)
+    facts.disk.write(table)
+    # Empty, it is what a BIOS starts in vain.
+    own.files = Ntfs({"/x": b""})
+    assert [judged(name, facts).code for name in ("BCD", "BootMgr")] == ["BCD.Missing", "BootMgr.Missing"]
+    own.files = Ntfs({"/bootmgr": b"\xeb", "/Boot/BCD": hive(bcd(ON_MBR, uefi=False))})
+    again = replace(facts, _known={})
+    assert [judged(name, again).level for name in ("BCD", "BootMgr")] == ["ok", "ok"]
+    # Its own partition is not where Windows is.
+    own.files = Ntfs({"/bootmgr": b"\xeb", "/Boot/BCD": hive(bcd(BOOT_DEVICE, uefi=False))})
+    assert judged("BCD", replace(facts, _known={})).code == "BCD.NoLoader"
 
 
 MANAGERS: dict[str, tuple[Callable[[], Facts], str, str | None]] = {

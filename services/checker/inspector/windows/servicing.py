@@ -20,7 +20,7 @@ UNINSTALL_PENDING, INSTALL_PENDING, PARTIAL, INSTALLED, PERMANENT = 0x05, 0x60, 
 IS_IN = frozenset({INSTALL_PENDING, PARTIAL, INSTALLED, PERMANENT})
 """The states of a package whose files are there, or will be at the next start."""
 _KB = re.compile(r"KB(\d{6,8})", re.IGNORECASE)
-_ROLLUP = re.compile(r"Package_for_RollupFix~[^~]*~[^~]*~~(\d{5}\.\d{1,6})\.", re.IGNORECASE)
+_ROLLUP = re.compile(r"Package_for_RollupFix~[^~]*~[^~]*~~(\d{4,5}\.\d{1,6})\.", re.IGNORECASE)
 _IDENTIFIER = re.compile(rb"<package[^>]{0,400}?\sidentifier=\"KB(\d{6,8})\"")
 _MANIFESTS = "/Windows/servicing/Packages"
 _MANIFEST_BYTES = 8192
