@@ -41,7 +41,7 @@ def write_sparse(path: Path, at: int, content: bytes) -> None:
     with path.open("r+b" if path.exists() else "wb") as file:
         for start in range(0, len(content), 64 * 1024):
             piece = content[start : start + 64 * 1024]
-            if any(piece):
+            if piece != bytes(len(piece)):
                 file.seek(at + start)
                 file.write(piece)
         file.truncate(max(at + len(content), path.stat().st_size))

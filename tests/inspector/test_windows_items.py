@@ -1,23 +1,17 @@
 """The Windows items in both directions: a clean system is judged ok, one with a planted trouble is found out, with where."""
 
-import struct
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
 from tests.inspector.memory import facts_of
 from tests.inspector.windows_registry import (
-    BOOT_DEVICE,
     CONTROLS,
     CURRENT,
     DISK_CLASS,
     FIREWALL,
     LET_IN,
-    LOADER,
-    MANAGER,
-    MEMORY_TEST,
     PACKAGES,
     ROLLUP,
     SERVICES,
@@ -26,20 +20,15 @@ from tests.inspector.windows_registry import (
     SYSTEM,
     Data,
     Keys,
-    bcd,
     changed,
     hive,
-    on_gpt,
-    on_mbr,
 )
-from tests.inspector.windows_roots import CONFIG, ON_GPT, ON_MBR, PROGRAM, SIGNATURE, START, Files, Ntfs, windows, with_hive
+from tests.inspector.windows_roots import CONFIG, PROGRAM, Files, windows, with_hive
 
 from facts import Facts  # isort: skip
-from claimed import Claimed  # isort: skip
 from findings import Item  # isort: skip
 from items import ITEMS, judge  # isort: skip
 from linux import agents  # isort: skip
-from volumes.volume import Partition, Volume  # isort: skip
 
 assert facts_of
 BY_NAME = {one.NAME.partition(".")[2]: one for one in ITEMS}
@@ -434,331 +423,6 @@ def test_a_cumulative_update_is_named_by_its_manifest() -> None:
     keys = changed(SOFTWARE, (f"{PACKAGES}\\{name}", {"CurrentState": 0x70}))
     files = {f"{CONFIG}/SOFTWARE": hive(keys), f"/Windows/servicing/Packages/{name}.mum": manifest}
     assert judged("Hotfix", windows(files)).value == ("KB5009624",)
-
-
-def with_bcd(*changes: Change, uefi: bool = True, device: bytes | None = None) -> Facts:
-    own = device or (ON_GPT if uefi else ON_MBR)
-    return with_hive("BCD", changed(bcd(own, uefi=uefi), *changes), uefi=uefi)
-
-
-ELEMENTS = f"Objects\\{LOADER}\\Elements"
-OTHER = "{00000000-1111-4222-8333-444444444444}"
-LOCATE = bytes(16) + struct.pack("<IIII", 8, 0, 60, 0) + bytes(40)
-RAMDISK = bytes(16) + struct.pack("<IIII", 0, 1, 60, 0) + bytes(40)
-STORES: dict[str, tuple[Callable[[], Facts], str, str | None]] = {
-    "no store for UEFI": (lambda: windows(esp={"/EFI/Microsoft/Boot/BCD": None}), "failed", "BCD.Missing"),
-    "no store for BIOS": (lambda: windows({"/Boot/BCD": None}, uefi=False), "failed", "BCD.Missing"),
-    "no hive": (lambda: windows(esp={"/EFI/Microsoft/Boot/BCD": b"boot"}), "failed", "BCD.Damaged"),
-    "an empty hive": (lambda: with_hive("BCD", {"Objects": {}}), "failed", "BCD.Damaged"),
-    "another partition": (lambda: with_bcd(device=on_gpt(bytes(range(16)))), "failed", "BCD.NoSuchDevice"),
-    "another disk": (lambda: with_bcd(uefi=False, device=on_mbr(START, SIGNATURE + 1)), "failed", "BCD.NoSuchDevice"),
-    "another place": (lambda: with_bcd(uefi=False, device=on_mbr(START * 2, SIGNATURE)), "failed", "BCD.NoSuchDevice"),
-    "the boot manager's partition, which is another": (lambda: with_bcd(device=BOOT_DEVICE), "failed", "BCD.NoLoader"),
-    "the boot manager's partition": (lambda: with_bcd(uefi=False, device=BOOT_DEVICE), "ok", None),
-    "looked for": (lambda: with_bcd(device=LOCATE), "ok", None),
-    "a RAM disk": (lambda: with_bcd(device=RAMDISK), "unsupported", "BCD.NotJudged"),
-    "a device cut off": (lambda: with_bcd(device=ON_GPT[:40]), "unsupported", "BCD.NotJudged"),
-    "no entries": (
-        lambda: with_bcd((f"Objects\\{MANAGER}\\Elements\\23000003", None), (f"Objects\\{MANAGER}\\Elements\\24000001", None)),
-        "failed",
-        "BCD.NoEntry",
-    ),
-    "an order without a default": (lambda: with_bcd((f"Objects\\{MANAGER}\\Elements\\23000003", None)), "ok", None),
-    "a default that is not there": (
-        lambda: with_bcd((f"Objects\\{MANAGER}\\Elements\\23000003", {"Element": OTHER})),
-        "failed",
-        "BCD.NoEntry",
-    ),
-    "another entry that is not there": (
-        lambda: with_bcd((f"Objects\\{MANAGER}\\Elements\\24000001", {"Element": [LOADER, OTHER]})),
-        "warning",
-        "BCD.OtherEntry",
-    ),
-    "a memory test beside it": (
-        lambda: with_bcd((f"Objects\\{MANAGER}\\Elements\\24000001", {"Element": [LOADER, MEMORY_TEST]})),
-        "ok",
-        None,
-    ),
-    "no path": (lambda: with_bcd((f"{ELEMENTS}\\12000002", None)), "failed", "BCD.NoEntry"),
-    "another folder": (lambda: with_bcd((f"{ELEMENTS}\\22000002", {"Element": "\\Winnt"})), "failed", "BCD.NoSystem"),
-    "no device of the system": (lambda: with_bcd((f"{ELEMENTS}\\21000001", None)), "failed", "BCD.NoEntry"),
-}
-
-
-@pytest.mark.parametrize(("facts", "level", "code"), STORES.values(), ids=STORES.keys())
-def test_boot_configuration(facts: Callable[[], Facts], level: str, code: str | None) -> None:
-    found = judged("BCD", facts())
-    assert (found.level, found.code) == (level, code), found
-    assert found.evidence
-    assert level == "ok" or found.advice
-
-
-def test_a_system_whose_boot_manager_has_a_partition_of_its_own() -> None:
-    facts = windows({"/bootmgr": None, "/Boot/BCD": None}, uefi=False)
-    assert facts.root is not None
-    assert facts.disk is not None
-    own = Volume(Partition(1, START * 512, START, None, f"{SIGNATURE:08x}-02"), "ntfs")
-    facts.volumes.insert(0, own)
-    table = struct.pack("<B3xB3xII", 0x80, 7, START, 2048) + struct.pack("<B3xB3xII", 0, 7, START // 512, 1 << 21)
-    facts.disk.seek(446)
-    facts.disk.write(table)
-    # Empty, it is what a BIOS starts in vain.
-    own.files = Ntfs({"/x": b""})
-    assert [judged(name, facts).code for name in ("BCD", "BootMgr")] == ["BCD.Missing", "BootMgr.Missing"]
-    own.files = Ntfs({"/bootmgr": b"\xeb", "/Boot/BCD": hive(bcd(ON_MBR, uefi=False))})
-    again = replace(facts, _known={})
-    assert [judged(name, again).level for name in ("BCD", "BootMgr")] == ["ok", "ok"]
-    # Its own partition is not where Windows is.
-    own.files = Ntfs({"/bootmgr": b"\xeb", "/Boot/BCD": hive(bcd(BOOT_DEVICE, uefi=False))})
-    assert judged("BCD", replace(facts, _known={})).code == "BCD.NoLoader"
-
-
-MANAGERS: dict[str, tuple[Callable[[], Facts], str, str | None]] = {
-    "none for UEFI": (lambda: windows(esp={"/EFI/Microsoft/Boot/bootmgfw.efi": None}), "failed", "BootMgr.Missing"),
-    "no program": (lambda: windows(esp={"/EFI/Microsoft/Boot/bootmgfw.efi": bytes(512)}), "failed", "BootMgr.Missing"),
-    "no fallback": (lambda: windows(esp={"/EFI/Boot/bootx64.efi": None}), "warning", "BootMgr.NoFallback"),
-    "none for BIOS": (lambda: windows({"/bootmgr": None}, uefi=False), "failed", "BootMgr.Missing"),
-    "an empty one for BIOS": (lambda: windows({"/bootmgr": b""}, uefi=False), "failed", "BootMgr.Missing"),
-    "in any case": (lambda: windows({"/bootmgr": None, "/BOOTMGR": b"\xeb"}, uefi=False), "ok", None),
-}
-
-
-@pytest.mark.parametrize(("facts", "level", "code"), MANAGERS.values(), ids=MANAGERS.keys())
-def test_boot_manager(facts: Callable[[], Facts], level: str, code: str | None) -> None:
-    found = judged("BootMgr", facts())
-    assert (found.level, found.code) == (level, code), found
-
-
-def test_a_bios_starts_what_is_active_and_has_boot_code() -> None:
-    facts = windows(uefi=False)
-    assert facts.disk is not None
-    good = facts.disk.read()
-
-    def with_sector(sector: bytes) -> Item:
-        other = windows(uefi=False)
-        assert other.disk is not None
-        other.disk.seek(0)
-        other.disk.write(sector)
-        return judged("BootMgr", other)
-
-    assert with_sector(good).level == "ok"
-    assert with_sector(bytes(440) + good[440:]).code == "BootMgr.NoBootCode"
-    assert with_sector(good[:446] + b"\0" + good[447:]).code == "BootMgr.NotActive"
-    moved = bytearray(good)
-    moved[454:458] = struct.pack("<I", 4711)
-    assert with_sector(bytes(moved)).code == "BootMgr.NotActive"
-
-
-VERSIONS: dict[str, tuple[dict[str, Data | None], str, str, str]] = {
-    "2019": (
-        {
-            "ProductName": "Windows Server 2019 Standard",
-            "CurrentBuildNumber": "17763",
-            "DisplayVersion": None,
-            "ReleaseId": "1809",
-        },
-        "Windows Server 2019",
-        "Windows Server 2019 Standard 1809",
-        "10.0.17763.1547",
-    ),
-    "2012 R2": (
-        {
-            "ProductName": "Windows Server 2012 R2 Datacenter",
-            "CurrentBuildNumber": "9600",
-            "CurrentMajorVersionNumber": None,
-            "UBR": None,
-            "DisplayVersion": None,
-        },
-        "Windows Server 2012 R2",
-        "Windows Server 2012 R2 Datacenter",
-        "6.3.9600",
-    ),
-    "2008 R2": (
-        {
-            "ProductName": "Windows Server 2008 R2 Enterprise",
-            "CurrentBuildNumber": "7601",
-            "CurrentVersion": "6.1",
-            "CurrentMajorVersionNumber": None,
-            "UBR": None,
-            "DisplayVersion": None,
-            "InstallationType": None,
-        },
-        "Windows Server 2008 R2",
-        "Windows Server 2008 R2 Enterprise",
-        "6.1.7601",
-    ),
-    "core": (
-        {"InstallationType": "Server Core"},
-        "Windows Server 2022",
-        "Windows Server 2022 Datacenter 21H2",
-        "10.0.20348.1547",
-    ),
-    "Hyper-V": (
-        {"ProductName": "Hyper-V Server", "CurrentBuildNumber": "17763", "DisplayVersion": None},
-        "Windows Server 2019",
-        "Hyper-V Server",
-        "10.0.17763.1547",
-    ),
-    "10": (
-        {"ProductName": "Windows 10 Pro", "CurrentBuildNumber": "19045", "InstallationType": "Client", "DisplayVersion": "22H2"},
-        "Windows 10",
-        "Windows 10 Pro 22H2",
-        "10.0.19045.1547",
-    ),
-    "11, which calls itself 10": (
-        {"ProductName": "Windows 10 Pro", "CurrentBuildNumber": "22631", "InstallationType": "Client", "DisplayVersion": "23H2"},
-        "Windows 11",
-        "Windows 11 Pro 23H2",
-        "10.0.22631.1547",
-    ),
-    "7": (
-        {
-            "ProductName": "Windows 7 Ultimate",
-            "CurrentBuildNumber": "7601",
-            "CurrentVersion": "6.1",
-            "CurrentMajorVersionNumber": None,
-            "UBR": None,
-            "InstallationType": "Client",
-            "DisplayVersion": None,
-        },
-        "Windows 7",
-        "Windows 7 Ultimate",
-        "6.1.7601",
-    ),
-}
-
-
-@pytest.mark.parametrize(("values", "platform", "version", "kernel"), VERSIONS.values(), ids=VERSIONS.keys())
-def test_versions(values: dict[str, Data | None], platform: str, version: str, kernel: str) -> None:
-    facts = with_hive("SOFTWARE", changed(SOFTWARE, ("Microsoft\\Windows NT\\CurrentVersion", values)))
-    assert [judged(name, facts).value for name in ("Platform", "OSVersion", "KernelVersion")] == [platform, version, kernel]
-
-
-@pytest.mark.parametrize(("machine", "named"), [(0x8664, "x86_64"), (0xAA64, "arm64"), (0x14C, "i386")])
-def test_architecture_by_the_kernels_header(machine: int, named: str) -> None:
-    kernel = PROGRAM[:68] + struct.pack("<H", machine) + PROGRAM[70:]
-    assert judged("Architecture", windows({"/Windows/System32/ntoskrnl.exe": kernel})).value == named
-
-
-def test_architecture_by_the_environment() -> None:
-    kernel: Files = {"/Windows/System32/ntoskrnl.exe": b"not a program"}
-    assert judged("Architecture", windows(kernel)).value == "x86_64"
-    system = hive(changed(SYSTEM, (f"{CONTROLS}\\Control\\Session Manager\\Environment", None)))
-    assert judged("Architecture", windows({**kernel, f"{CONFIG}/SYSTEM": system})).level == "unsupported"
-
-
-CLAIMS: dict[str, tuple[Claimed, str | None]] = {
-    "right": (Claimed("windows2022_kernel10.0.20348_x86_64_20240101", "windows", "Windows Server 2022", "x86_64", "UEFI"), None),
-    "a part of the version": (Claimed("Windows Server 2022 with SQL"), None),
-    "another year": (Claimed("win2019_kernel10.0_x86_64_20240101"), "Claims.Version"),
-    "another platform": (Claimed(platform="Windows Server 2016"), "Claims.Version"),
-    "another kernel": (Claimed("windows2022_kernel10.0.17763_x86_64_20240101"), "Claims.Kernel"),
-    "another architecture": (Claimed(architecture="arm64"), "Claims.Architecture"),
-    "another system": (Claimed("ubuntu22.04_kernel5.15_x86_64_20240101"), "Claims.System"),
-    "another family": (Claimed(os_type="linux"), "Claims.System"),
-}
-
-
-@pytest.mark.parametrize(("claimed", "code"), CLAIMS.values(), ids=CLAIMS.keys())
-def test_claims(claimed: Claimed, code: str | None) -> None:
-    facts = windows()
-    facts.claimed = claimed
-    found = judged("Claims", facts)
-    assert (found.level, found.code) == (("ok", None) if code is None else ("failed", code)), found
-
-
-def test_a_client_is_no_server() -> None:
-    values: Mapping[str, Data | None] = {
-        "ProductName": "Windows 10 Pro",
-        "InstallationType": "Client",
-        "CurrentBuildNumber": "19045",
-    }
-    facts = with_hive("SOFTWARE", changed(SOFTWARE, ("Microsoft\\Windows NT\\CurrentVersion", values)))
-    facts.claimed = Claimed(platform="Windows Server 2022")
-    assert judged("Claims", facts).code == "Claims.System"
-
-
-KEY = (
-    b"-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZWQyNTUxOQ"
-    b"\n-----END OPENSSH PRIVATE KEY-----\n"
-)
-PUBLIC = b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBVvJf2cTgyxrpJ6uYkbHAGzx7CbGhQbiIwHY0HvU2sM vendor@build\n"
-ANSWERS = """<unattend xmlns="urn:schemas-microsoft-com:unattend"><settings pass="oobeSystem"><component>
-<UserAccounts><AdministratorPassword><Value>{}</Value><PlainText>true</PlainText></AdministratorPassword></UserAccounts>
-</component></settings></unattend>
-"""
-HIDDEN = "UAB3AG4AZQBkADEAMgAzAEEAZABtAGkAbgBpAHMAdAByAGEAdABvAHIAUABhAHMAcwB3AG8AcgBkAA=="
-SECRETS: dict[str, tuple[str, bytes, str, str]] = {
-    "an answer file": (
-        "/Windows/Panther/unattend.xml",
-        ANSWERS.format("Pwned123").encode(),
-        "Secrets.Credentials",
-        "Pw… (8 characters)",
-    ),
-    "an answer file in UTF-16": (
-        "/Windows/System32/Sysprep/unattend.xml",
-        ANSWERS.format("Pwned123").encode("utf-16"),
-        "Secrets.Credentials",
-        "Pw… (8 characters)",
-    ),
-    "a password hidden by base 64": (
-        "/unattend.xml",
-        ANSWERS.format(HIDDEN).encode(),
-        "Secrets.Credentials",
-        "Pw… (8 characters)",
-    ),
-    "a password of group policy": (
-        "/ProgramData/Microsoft/Group Policy/History/{31B2}/Machine/Preferences/Groups/Groups.xml",
-        b'<Groups><User><Properties action="U" cpassword="j1Uyj3Vx8TY9LtLZil2uAuZkFQA/4latT76ZwgdHdhw"/></User></Groups>',
-        "Secrets.Credentials",
-        "cpassword",
-    ),
-    "a private key": ("/Users/Administrator/.ssh/id_ed25519", KEY, "Secrets.PrivateKey", "OpenSSH private key"),
-    "a host key": ("/ProgramData/ssh/ssh_host_ed25519_key", KEY, "Secrets.HostKeys", "host key"),
-    "keys that log in": ("/ProgramData/ssh/administrators_authorized_keys", PUBLIC, "Secrets.AuthorizedKeys", "vendor@build"),
-    "keys of an account": ("/Users/Administrator/.ssh/authorized_keys", PUBLIC, "Secrets.AuthorizedKeys", "vendor@build"),
-    "cloud credentials": (
-        "/Users/Administrator/.aws/credentials",
-        b"[default]\naws_secret_access_key = wJalrXUtnFEMIK7MDENGbPxRfiCYzzzzzzzzKEYa\n",
-        "Secrets.Credentials",
-        "aws_secret_access_key",
-    ),
-    "a saved session": (
-        "/Users/Administrator/AppData/Roaming/FileZilla/recentservers.xml",
-        b'<RecentServers><Server><Host>h</Host><Pass encoding="base64">R2VoZWltMTIz</Pass></Server></RecentServers>',
-        "Secrets.Credentials",
-        "Pass",
-    ),
-    "a history": (
-        "/Users/Administrator/AppData/Roaming/Microsoft/Windows/PowerShell/PSReadLine/ConsoleHost_history.txt",
-        b"dir\r\n",
-        "Secrets.ShellHistory",
-        "history",
-    ),
-}
-
-
-@pytest.mark.parametrize(("path", "content", "code", "where"), SECRETS.values(), ids=SECRETS.keys())
-def test_secrets(path: str, content: bytes, code: str, where: str) -> None:
-    found = judged("Secrets", windows({path: content}))
-    assert code in found.value, found
-    assert found.level == ("warning" if code == "Secrets.ShellHistory" else "failed")
-    assert any(str(one.path).lower() == path.lower() and where in str(one.text) for one in found.evidence), found.evidence
-    assert "Pwned123" not in str(found)
-
-
-NO_SECRETS: dict[str, tuple[str, bytes]] = {
-    "a password that Setup deleted": ("/Windows/Panther/unattend.xml", ANSWERS.format("*SENSITIVE*DATA*DELETED*").encode()),
-    "a place to fill in": ("/unattend.xml", ANSWERS.format("${password}").encode()),
-    "an empty password": ("/unattend.xml", ANSWERS.format("").encode()),
-    "a public key of a host": ("/ProgramData/ssh/ssh_host_ed25519_key.pub", PUBLIC),
-    "a program's own cache": ("/Users/Administrator/AppData/Local/Microsoft/Edge/x.pem", KEY),
-}
-
-
-@pytest.mark.parametrize(("path", "content"), NO_SECRETS.values(), ids=NO_SECRETS.keys())
-def test_what_is_no_secret(path: str, content: bytes) -> None:
-    assert judged("Secrets", windows({path: content})).level == "ok"
 
 
 @pytest.fixture
