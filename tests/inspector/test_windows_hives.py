@@ -26,7 +26,7 @@ from tests.inspector.windows_registry import (
     hive,
     nested,
 )
-from tests.inspector.windows_roots import CONFIG, windows
+from tests.inspector.windows_roots import CONFIG, clean, windows
 
 import windows.hive as parser  # isort: skip
 from findings import Unreadable  # isort: skip
@@ -297,9 +297,9 @@ QUIET: dict[str, tuple[bytes, dict[str, str]]] = {
 """Nothing outside the key itself is touched: the levels of all items that are not ok."""
 
 
-def seconds_for_all(files: dict[str, bytes | None]) -> tuple[dict[str, str], float]:
+def seconds_for_all(files: dict[str, bytes | None], esp: dict[str, bytes | None] | None = None) -> tuple[dict[str, str], float]:
     """Judge every item; returns their levels and how long that took, of this process alone."""
-    facts, began = windows(files), time.process_time()
+    facts, began = windows(files, esp), time.process_time()
     found = {one.NAME.partition(".")[2]: judge(one, facts) for one in OURS}
     assert all(one.level == "ok" or one.advice for one in found.values())
     return {name: one.level for name, one in found.items()}, time.process_time() - began
@@ -329,17 +329,31 @@ def test_a_key_that_lies(data: bytes, wanted: dict[str, str]) -> None:
     assert {name: level for name, level in levels.items() if level != "ok"} == wanted
 
 
-@pytest.mark.parametrize("name", ["SYSTEM", "SOFTWARE"])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def dirty_with(log: bytes) -> dict[str, bytes | None]:
+    return {f"{CONFIG}/SYSTEM": DIRTY, f"{CONFIG}/SYSTEM.LOG1": log}
+
+
+PLACES: dict[str, tuple[bytes, Callable[[bytes], tuple[dict[str, bytes | None], dict[str, bytes | None]]]]] = {
+    "SYSTEM": (GOOD, lambda data: ({f"{CONFIG}/SYSTEM": data}, {})),
+    "SOFTWARE": (hive(SOFTWARE), lambda data: ({f"{CONFIG}/SOFTWARE": data}, {})),
+    "BCD": (clean("BCD-gpt"), lambda data: ({}, {"/EFI/Microsoft/Boot/BCD": data})),
+    "a log": (base_block(DIRTY, 6, 8) + ONE + TWO, lambda data: (dirty_with(data), {})),
+    "an old log": (old_log(DIRTY, SECOND), lambda data: (dirty_with(data), {})),
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    changes=st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.binary(min_size=1, max_size=4)), min_size=1, max_size=6),
-    cut=st.none() | st.integers(0, len(GOOD)),
+    changes=st.lists(st.tuples(st.integers(0, 1 << 20), st.binary(min_size=1, max_size=4)), min_size=1, max_size=6),
+    cut=st.none() | st.integers(0, 1 << 14),
 )
 def test_any_bytes_changed(name: str, changes: list[tuple[int, bytes]], cut: int | None) -> None:
-    data = GOOD if name == "SYSTEM" else hive(SOFTWARE)
+    data, place = PLACES[name]
     for at, new in changes:
-        data = patched(data, at % (len(data) - 4), new) if at % len(data) < len(data) - 4 else data
-    _, seconds = seconds_for_all({f"{CONFIG}/{name}": data[:cut]})
+        data = patched(data, at % (len(data) - 4), new)
+    files, esp = place(data[:cut])
+    _, seconds = seconds_for_all(files, esp)
     assert seconds < 2
 
 
