@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from facts import Facts
+from family import family_of
 from findings import Evidence, FileText, Unreadable, attempt
 from security.leftovers.identity import is_host_key
 from security.leftovers.keys import authorized_keys, private_keys
@@ -47,7 +48,7 @@ class Leftovers:
 
 def leftovers(facts: Facts) -> Leftovers:
     """Probe: the search."""
-    search = _Search(facts)
+    search = Search(facts)
     for home, names in search.homes(facts):
         for name in _AUTHORIZED_KEYS:
             if name.partition("/")[0] in names:
@@ -58,12 +59,21 @@ def leftovers(facts: Facts) -> Leftovers:
         for name in _HISTORIES:
             if name.partition("/")[0] in names:
                 search.look_at_history(f"{home}/{name}")
+    _look_at_system(facts, search)
+    search.look_at_all(facts)
+    return search.found
+
+
+def _look_at_system(facts: Facts, search: "Search") -> None:
+    if family_of(facts) == "windows":
+        from windows.leftovers import look_at_windows
+
+        look_at_windows(facts, search)
+        return
     for path in _configured_keys(facts):
         search.look(path, "AuthorizedKeys", lambda _, lines: authorized_keys(lines))
     for path, read in IN_SYSTEM:
         search.look(path, "Credentials", _by(read))
-    search.look_at_all(facts)
-    return search.found
 
 
 def _by(read: Reader) -> Find:
@@ -83,7 +93,7 @@ def _configured_keys(facts: Facts) -> Iterator[str]:
                     yield path if path.startswith("/") else f"{home}/{path}"
 
 
-class _Search:
+class Search:
     """Looks at files, each once, and keeps what was found in them."""
 
     def __init__(self, facts: Facts) -> None:
