@@ -9,7 +9,7 @@ import random
 import re
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -124,7 +124,7 @@ async def asked(origin: Origin, etag: str | None, span: tuple[int, int] | None, 
     except TimeoutError:
         raise Passing(_STALLED) from None
     except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
-        if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+        if any(isinstance(each, ssl.SSLCertVerificationError) for each in _causes(error)):
             message = "the server's certificate is not one that the checker trusts"
             raise LocationRefused(message) from None
         raise Passing(_why(error)) from None
@@ -198,6 +198,12 @@ async def blocks(answer: Answer, size_bytes: int, limits: FetchLimits) -> AsyncI
     if got < size_bytes:
         message = "the server ends its answer too early"
         raise Passing(message)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _why(error: Exception) -> str:

@@ -7,7 +7,8 @@ address registries of IANA for IPv4 and IPv6; RFC 6052 (addresses of IPv4 within
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 from typing import Any, Final
@@ -90,19 +91,6 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
                 failed = error
         raise failed
 
-    async def connect_unix_socket(
-        self,
-        path: str,
-        timeout: float | None = None,  # noqa: ARG002, ASYNC109 - httpcore's interface
-        socket_options: Iterable[Any] | None = None,  # noqa: ARG002 - the same
-    ) -> httpcore.AsyncNetworkStream:
-        """No location leads to a socket of this machine."""
-        raise AddressRefused(path)
-
-    async def sleep(self, seconds: float) -> None:
-        """Sleep; for httpcore's own retries, of which there are none."""
-        await asyncio.sleep(seconds)
-
 
 def trusting(ca_file: Path | None) -> ssl.SSLContext:
     """Return the context of verified connections that trusts `ca_file`, or what the system does; raises `OSError`."""
@@ -111,11 +99,46 @@ def trusting(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
-def pool(context: ssl.SSLContext, network: httpcore.AsyncNetworkBackend, connections: int) -> httpcore.AsyncConnectionPool:
-    """Return connections that no proxy of the environment sees, that follow nothing and decode nothing."""
-    return httpcore.AsyncConnectionPool(
-        ssl_context=context, network_backend=network, max_connections=connections, max_keepalive_connections=connections
-    )
+class _Remembering(httpcore.AsyncNetworkBackend):
+    """Remembers what was connected: httpcore does not close a connection whose TLS handshake is cancelled."""
+
+    def __init__(self, network: httpcore.AsyncNetworkBackend) -> None:
+        self._network = network
+        self.streams: list[httpcore.AsyncNetworkStream] = []
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the same
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        stream = await self._network.connect_tcp(host, port, timeout, local_address, socket_options)
+        self.streams.append(stream)
+        return stream
+
+    async def sleep(self, seconds: float) -> None:
+        await self._network.sleep(seconds)
+
+
+@asynccontextmanager
+async def pool(
+    context: ssl.SSLContext, network: httpcore.AsyncNetworkBackend, connections: int
+) -> AsyncIterator[httpcore.AsyncConnectionPool]:
+    """Yield connections that no proxy of the environment sees, that follow nothing and decode nothing."""
+    remembering = _Remembering(network)
+    try:
+        async with httpcore.AsyncConnectionPool(
+            ssl_context=context,
+            network_backend=remembering,
+            max_connections=connections,
+            max_keepalive_connections=connections,
+        ) as opened:
+            yield opened
+    finally:
+        for stream in remembering.streams:
+            await stream.aclose()
 
 
 TIMEOUTS: Final = {"timeout": {"connect": _CONNECT_S}}
