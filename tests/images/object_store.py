@@ -110,7 +110,8 @@ def running(folder: Path) -> Iterator[ObjectStore]:
     ]
     options += [
         "-s3.port.iceberg=0",
-        "-volume.max=8",
+        "-s3.port.lance=0",
+        "-volume.max=100",
         "-master.volumeSizeLimitMB=256",
         *(f"-{name}={port}" for name, port in ports.items()),
     ]
