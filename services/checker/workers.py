@@ -40,6 +40,8 @@ _POLL_S: Final = 1.0
 _MEASURE_EVERY_S: Final = 5.0
 _RETRY_S: Final = 0.5
 _PROGRESS_EVERY_S: Final = 1.0
+_RECHECK_S: Final = 60.0
+_NOT_SEEN: Final = "it could not be seen whether the image's content changed while it was being checked"
 _REPORT_BYTES_MAX: Final = 8 * 1024 * 1024
 
 logger = get_logger(__name__)
@@ -259,9 +261,12 @@ async def _still(report: Report, request: CheckRequested, opened: Opened) -> Rep
         error = CHANGED
     elif report.complete:
         try:
-            await opened.recheck()
+            async with asyncio.timeout(_RECHECK_S):
+                await opened.recheck()
         except ContentChanged:
             error = CHANGED
         except LocationRefused as refused:
-            error = f"it could not be seen whether the image's content changed while it was being checked: {refused}"
+            error = f"{_NOT_SEEN}: {refused}"
+        except TimeoutError:
+            error = f"{_NOT_SEEN} in time"
     return report if error is None else report.model_copy(update={"complete": False, "error": error})

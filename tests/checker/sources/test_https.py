@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from services.checker.adapters.sources import answers
 from services.checker.adapters.sources.answers import FetchLimits
 from services.checker.adapters.sources.base import ContentChanged, Opened
 from services.checker.adapters.sources.configured import HttpsSources
@@ -109,11 +110,30 @@ async def test_a_server_without_ranges_is_read_in_one_go(world: World) -> None:
         return Reply(200, {"etag": world.server.etag, "content-length": str(len(CONTENT))}, CONTENT) if request.span else reply
 
     world.server.twist = twist
-    assert all_of(await world.client().open(world.url(), world.server.etag)) == CONTENT
+    client = world.client()
+    assert all_of(await client.open(world.url(), world.server.etag)) == CONTENT
     assert world.server.asked() == [(0, 0), None]
+    # What breaks off begins anew.
+    left = [4000]
+    world.server.twist = lambda request, reply: replace(
+        twist(request, reply), cut=None if request.span or not left else left.pop()
+    )
+    assert all_of(await client.open(world.url(), world.server.etag)) == CONTENT
+    assert world.server.asked()[2:] == [(0, 0), None, None]
+    assert client.told[-1] == ("fetch", len(CONTENT), len(CONTENT))
 
 
-async def test_a_broken_part_is_asked_for_from_where_it_broke(world: World) -> None:
+async def test_a_server_without_tags_needs_the_digest(world: World) -> None:
+    world.server.twist = lambda _request, reply: reply.with_headers(etag=None)
+    assert all_of(await world.client().open(world.url(), DIGEST)) == CONTENT
+    assert "no strong entity tag" in await world.refused()
+
+
+@pytest.mark.parametrize(("block_bytes", "again"), [(1 << 20, (2000, 2999)), (100, (2400, 2999))])
+async def test_a_broken_part_is_asked_for_from_where_it_broke(
+    world: World, monkeypatch: pytest.MonkeyPatch, block_bytes: int, again: tuple[int, int]
+) -> None:
+    monkeypatch.setattr(answers, "_BLOCK_BYTES", block_bytes)
     broken: list[tuple[int, int]] = []
 
     def twist(request: Request, reply: Reply) -> Reply:
@@ -123,11 +143,11 @@ async def test_a_broken_part_is_asked_for_from_where_it_broke(world: World) -> N
         return reply
 
     world.server.twist = twist
-    limits = replace(LIMITS, part_bytes=1000)
-    assert all_of(await world.client(limits).open(world.url(), world.server.etag)) == CONTENT
-    assert len(broken) == 1
-    # Less than a block had come: the part is asked for anew.
-    assert world.server.asked().count((2000, 2999)) == 2
+    assert all_of(await world.client().open(world.url(), world.server.etag)) == CONTENT
+    asked = world.server.asked()
+    # What had come in whole blocks is kept.
+    assert (len(broken), asked[asked.index((2000, 2999)) + 1 :].count(again)) == (1, 1)
+    assert len(asked) == 2 + -(-len(CONTENT) // 1000)
 
 
 def once(*replies: Reply) -> Twist:
@@ -321,7 +341,7 @@ ELSEWHERE = [
     ("https://images.test:99999/", "no https:// address"),
     ("https://[::1/one.img", "no https:// address"),
     ("https:///one.img", "no https:// address"),
-    ("http://images.test:{port}/one.img", "only file:///… locations"),
+    ("http://images.test:{port}/one.img", "only locations of file://, https:// are opened"),
 ]
 
 

@@ -123,7 +123,7 @@ async def asked(origin: Origin, etag: str | None, span: tuple[int, int] | None, 
             yield answer
     except TimeoutError:
         raise Passing(_STALLED) from None
-    except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
+    except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, ssl.SSLError) as error:
         if any(isinstance(each, ssl.SSLCertVerificationError) for each in _causes(error)):
             message = "the server's certificate is not one that the checker trusts"
             raise LocationRefused(message) from None

@@ -34,10 +34,13 @@ async def open_image(sources: dict[str, Source], wanted: Wanted) -> Opened:
     What is raised names the location, without its query, which may be a capability.
     """
     scheme = wanted.location.partition(":")[0].lower()
+    if scheme == "file":
+        # This source names the location itself.
+        return await sources[scheme].open(wanted)
     source = sources.get(scheme)
-    if source is None or scheme == "file":
-        # The source of files names the location itself, and says what it is not.
-        return await sources["file"].open(wanted)
+    if source is None:
+        message = f"{_named(wanted.location)}: only locations of {', '.join(f'{each}://' for each in sources)} are opened"
+        raise LocationRefused(message)
     done = ""
 
     def on_progress(phase: str, part: int, whole: int) -> None:
