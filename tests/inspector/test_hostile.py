@@ -10,6 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.inspector.disks import FSTAB, MIB, Root, ext4, gpt, item, qcow2, report_of, tool, verdict
+from tests.inspector.memory import facts_of
+
+from findings import shown  # isort: skip
+
+assert facts_of
 
 ROOT_AT = 4 * MIB
 SUPERBLOCK_AT = ROOT_AT + 1024
@@ -188,6 +193,13 @@ async def test_text_of_strangers_is_shown_escaped(tmp_path: Path) -> None:
     assert "evil" in text
     assert not any(sign in text for sign in ("\\u001b", "\x1b", "\\u0007"))
     assert item(report, "Fstab").level == "failed"
+
+
+def test_text_shown_is_no_longer_for_being_escaped() -> None:
+    for text in ("\0" * 600, "\U000e0001" * 500, "\x1b", "a" * 511 + "\n", "ä" * 512):
+        assert len(shown(text)) <= 512
+        assert shown(text).isprintable()
+    assert (shown("ä" * 512), shown("a\tb"), shown("b" * 513)) == ("ä" * 512, "a\\tb", "b" * 511 + "…")
 
 
 async def test_a_million_lines_and_one_endless_line_of_fstab(tmp_path: Path) -> None:
