@@ -169,11 +169,11 @@ def _bootstrap(work: Path, root_uuid: str, esp_id: str) -> None:
     setup.chmod(0o755)
     command = ["mmdebstrap", "--quiet", "--variant=minbase", "--format=tar", f"--include={','.join(PACKAGES)}"]
     command += ["--mode=root" if os.geteuid() == 0 else "--mode=unshare", f"--customize-hook={setup}"]
-    command += ["--architectures=amd64", SUITE, str(work / "root.tar"), *_system_sources()]
+    command += ["--architectures=amd64", SUITE, str(work / "root.tar"), *system_sources()]
     run(command)
 
 
-def _system_sources() -> list[str]:
+def system_sources() -> list[str]:
     """One-line apt entries of `SUITE` as this machine is set up; none where it has none (then mmdebstrap's default holds)."""
     if shutil.which("apt-get") is None:
         return []
