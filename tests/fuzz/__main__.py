@@ -4,6 +4,7 @@ The exit code is 1 if it did anything wrong. See docs/fuzzing.md. `--replay FILE
 """
 
 import argparse
+import json
 import os
 import random
 import sys
@@ -12,11 +13,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.fuzz.found import FOLDER, Finding, ask, judge, load, smaller
+from tests.fuzz.found import FOLDER, Finding, ask, has_faults, judge, load, smaller
 from tests.fuzz.mutant import Copy, Mutant
 from tests.fuzz.mutator import Mutator
 from tests.fuzz.seeds import SEEDS, build
@@ -34,6 +36,7 @@ class Line:
     mutants: int = 0
     ways: int = 0
     cpu_s_max: float = 0.0
+    slowest: Mutant | None = None
     peak_bytes_max: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     findings: int = 0
@@ -63,10 +66,12 @@ class Campaign:
         """How many were inspected."""
         return sum(line.mutants for line in self.lines.values())
 
-    def note(self, name: str, answer: Answer, *, new: bool) -> None:
+    def note(self, mutant: Mutant, answer: Answer, *, new: bool) -> None:
         """Count an answer."""
         with self.lock:
-            line = self.lines[name]
+            line = self.lines[mutant.seed]
+            if answer.cpu_s > line.cpu_s_max:
+                line.slowest = mutant
             line.mutants += 1
             line.ways += new
             line.cpu_s_max, line.peak_bytes_max = max(line.cpu_s_max, answer.cpu_s), max(line.peak_bytes_max, answer.peak_bytes)
@@ -127,7 +132,12 @@ def _work(campaign: Campaign, job: int) -> None:
     """Change and inspect until the time is up."""
     target = Target(bounds=campaign.bounds)
     with copies_of(campaign.images) as copies:
-        reads = {name: target.ask(copy.path, trace=True).reads for name, copy in copies.items()}
+        parents = {name: target.ask(copy.path, trace=True) for name, copy in copies.items()}
+        for name, copy in copies.items():
+            if parents[name].gate.outcome == "passed" or not has_faults(copy.path, SEEDS[name]):
+                message = f"{name} is no seed: it has no faults, or passes all the same"
+                raise ValueError(message)
+        reads = {name: parent.reads for name, parent in parents.items()}
         chance = random.Random(f"{campaign.number} {job}")
         mutators = {}
         for name, copy in copies.items():
@@ -143,7 +153,7 @@ def _work(campaign: Campaign, job: int) -> None:
 
 
 def _one(campaign: Campaign, target: Target, mutator: Mutator) -> None:
-    name, copy = mutator.seed.name, mutator.copy
+    copy = mutator.copy
     mutant = mutator.make()
     try:
         answer = target.ask(copy.path)
@@ -152,7 +162,7 @@ def _one(campaign: Campaign, target: Target, mutator: Mutator) -> None:
             finding = _compare(campaign, target, answer, copy.path, mutant)
     finally:
         copy.undo()
-    campaign.note(name, answer, new=finding is None and mutator.learn(mutant, answer.signature))
+    campaign.note(mutant, answer, new=finding is None and mutator.learn(mutant, answer.signature))
     if finding is not None:
         campaign.keep(finding, Smaller(target, copy, campaign.bounds))
 
@@ -187,13 +197,15 @@ def _table(campaign: Campaign) -> Iterator[str]:
 def run(campaign: Campaign, jobs: int) -> int:
     """Run the campaign; returns the exit code."""
     campaign.lines = {name: Line() for name in campaign.images}
-    threads = [threading.Thread(target=_work, args=(campaign, job)) for job in range(jobs)]
-    for one in threads:
-        one.start()
-    while any(one.is_alive() for one in threads):
-        threads[0].join(_TELL_EVERY_S)
-        _tell(campaign)
+    with ThreadPoolExecutor(jobs) as pool:
+        working = [pool.submit(_work, campaign, job) for job in range(jobs)]
+        while wait(working, _TELL_EVERY_S).not_done:
+            _tell(campaign)
+    for one in working:
+        one.result()
     print("\n".join(_table(campaign)))
+    slowest = max(campaign.lines.values(), key=lambda line: line.cpu_s_max).slowest
+    print(f"the slowest: {json.dumps(slowest.as_document() if slowest else None)}")
     print(
         f"{campaign.mutants:,} mutants in {time.monotonic() - campaign.began:.0f} s by {jobs} jobs, {campaign.truly} also "
         f"through a process of their own; --seed {campaign.number}; {len(campaign.findings)} findings in {campaign.keep_in}"

@@ -79,7 +79,8 @@ def build(name: str, folder: Path) -> Path:
 
 def faulty() -> Root:
     """A Debian with the four faults."""
-    key = f"-----BEGIN PRIVATE KEY-----\n{_KEY_FAULT}-----END PRIVATE KEY-----\n"
+    # Long enough to lie in blocks of its own: inside an inode it would be in two pieces.
+    key = "a key\n" * 99 + f"-----BEGIN PRIVATE KEY-----\n{_KEY_FAULT}-----END PRIVATE KEY-----\n"
     return Root(
         {
             "etc/fstab": (FSTAB + _FSTAB_FAULT).encode(),
