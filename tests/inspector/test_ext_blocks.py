@@ -1,6 +1,7 @@
 """Where ext keeps a file's content: inside its inode, in extents not written yet, behind missing pointers; and lies about it."""
 
 import io
+import re
 import struct
 import subprocess
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from tests.inspector.disks import KERNEL, Root, item, report_of, tool
 from tests.inspector.memory import facts_of
 
 from filesystems import open_file_system  # isort: skip
+from filesystems.ext_attributes import in_block, in_inode  # isort: skip
 from filesystems.ext_blocks import Blocks  # isort: skip
 from findings import Unreadable  # isort: skip
 from part import Part  # isort: skip
@@ -98,6 +100,63 @@ def test_holes_of_every_depth_read_as_zeros(tmp_path: Path, kind: str) -> None:
         file.truncate(72_000 << 10)
     tool("debugfs", "-w", "-R", f"write {source} sparse", image)
     assert contents(image)["sparse"] == source.read_bytes()
+
+
+def test_attributes_wherever_they_lie(tmp_path: Path) -> None:
+    """In the inode, in a block, in an inode of their own; as debugfs set them."""
+    image, value = made(tmp_path / "image", "ext4", {"a": b"x", "b": b"y"}, "-O", "ea_inode"), tmp_path / "value"
+    wanted = {
+        "user.small": b"s" * 20,
+        "user.block": b"b" * 700,
+        "user.inode": bytes(range(256)) * 4,
+        "security.capability": b"c" * 20,
+    }
+    for name, data in wanted.items():
+        value.write_bytes(data)
+        tool("debugfs", "-w", "-R", f"ea_set -f {value} a {name}", image)
+    assert attributes(image, "/a") == wanted
+    assert attributes(image, "/b") == {}
+    changed = bytearray(image.read_bytes())
+    entry = re.search(rb"\x05\x01......\0\x04\0\0....inode", changed, re.DOTALL)
+    assert entry is not None
+    size_at = entry.start() + 8
+    for size in (1025, 65_537, 0xFFFFFFFF):
+        struct.pack_into("<I", changed, size_at, size)
+        image.write_bytes(changed)
+        with pytest.raises(Unreadable, match="extended attribute"):
+            attributes(image, "/a")
+
+
+def attributes(image: Path, path: str) -> dict[str, bytes]:
+    with image.open("rb") as file:
+        files = open_file_system(Part(file, 0, image.stat().st_size))
+        assert files is not None
+        found = Tree(files).find(path)
+        assert found is not None
+        return dict(files.xattrs(found.node))
+
+
+def test_attributes_that_lie_are_refused() -> None:
+    def entry(offset: int, size: int, *, name: bytes = b"name", inode: int = 0) -> bytes:
+        return struct.pack("<BBHIII", len(name), 1, offset, inode, size, 0) + name + bytes(-len(name) % 4)
+
+    def of(area: bytes) -> dict[str, bytes]:
+        return dict(in_block(struct.pack("<I", 0xEA020000) + bytes(28) + area, lambda _number, size: bytes(size)))
+
+    assert of(entry(32, 4) + bytes(4)) == {"user.name": struct.pack("<BBH", 4, 1, 32)}
+    assert of(b"") == {}
+    for area in (
+        entry(50, 100),
+        entry(0, 1 << 17),
+        entry(0, 1 << 17, inode=5),
+        entry(0, 0, name=b"n" * 200)[:90],
+        b"\x04\x01\0\0",
+    ):
+        with pytest.raises(Unreadable, match="extended attribute"):
+            of(area)
+    assert dict(in_inode(bytes(128), lambda *_: b"")) == {}
+    with pytest.raises(Unreadable, match="no magic"):
+        dict(in_block(bytes(64), lambda *_: b""))
 
 
 def leaf(*extents: tuple[int, int, int], depth: int = 0, entries: int | None = None) -> bytes:

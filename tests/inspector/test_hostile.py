@@ -101,6 +101,11 @@ async def test_a_qcow2_header_that_lies(cow: Path, at: int, kind: str, value: in
     assert "blocked" in await refused(cow)
 
 
+async def test_extended_l2_entries_as_qemu_makes_them_are_refused(good_raw: Path, tmp_path: Path) -> None:
+    image = qcow2(tmp_path / "disk.qcow2", good_raw, "-o", "extended_l2=on,cluster_size=128k")
+    assert "DiskFormat.ExtendedL2" in await refused(image)
+
+
 async def test_qcow2_tables_that_point_outside(cow: Path) -> None:
     (l1_at,) = struct.unpack(">Q", cow.read_bytes()[40:48])
     (l2_at,) = struct.unpack(">Q", cow.read_bytes()[l1_at : l1_at + 8])

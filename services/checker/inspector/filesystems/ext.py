@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, ClassVar
 
 from filesystems.base import DIRECTORY_BYTES_MAX, LINK_BYTES_MAX, FileSystem, Node, Stat
+from filesystems.ext_attributes import in_block, in_inode
 from filesystems.ext_blocks import Blocks
 from filesystems.ext_tables import InodeTable, entries
 from findings import Unreadable
@@ -134,7 +135,21 @@ class ExtFileSystem(FileSystem):
 
     def xattrs(self, node: Node) -> dict[str, bytes]:
         """Return the extended attributes."""
-        return {one.name: one.value for one in node.xattr}
+        raw = self._inodes.raw(node.inum)
+        with self._part.one_question():
+            found = dict(in_inode(raw, self._value))
+            if number := struct.unpack_from("<I", raw, 104)[0] | struct.unpack_from("<H", raw, 118)[0] << 32:
+                found.update(in_block(self._blocks.read(number), self._value))
+        return found
+
+    def _value(self, number: int, size: int) -> bytes:
+        """Return the value of an attribute that is the content of an inode of its own."""
+        if number > self._fs.sb.s_inodes_count:
+            raise Unreadable("AttributesDamaged", f"an extended attribute in inode {number}, which there is not")
+        value = self._fs.get_inode(number)
+        if value.inode.i_flags & _INLINE_FLAG or value.size < size:
+            raise Unreadable("AttributesDamaged", f"an extended attribute of {size} bytes in inode {number}, which is shorter")
+        return self.open(value).read(size)
 
 
 def _judge_super_block(block: bytes, size: int) -> None:
