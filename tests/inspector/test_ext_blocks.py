@@ -159,6 +159,18 @@ def test_attributes_that_lie_are_refused() -> None:
         dict(in_block(bytes(64), lambda *_: b""))
 
 
+@pytest.mark.parametrize(("feature", "bit"), [("meta_bg,^resize_inode", "0x10"), ("casefold", "0x20000")])
+def test_features_that_are_not_read_are_refused(tmp_path: Path, feature: str, bit: str) -> None:
+    image = made(tmp_path / "image", "ext4", {"x": b"x"}, "-O", feature)
+    with pytest.raises(Unreadable, match=bit):
+        contents(image)
+
+
+def test_features_of_every_day_are_read(tmp_path: Path) -> None:
+    features = "64bit,metadata_csum,metadata_csum_seed,large_dir,mmp,ea_inode,flex_bg,inline_data"
+    assert contents(made(tmp_path / "image", "ext4", {"x": b"x"}, "-O", features)) == {"x": b"x"}
+
+
 def leaf(*extents: tuple[int, int, int], depth: int = 0, entries: int | None = None) -> bytes:
     count = len(extents) if entries is None else entries
     body = b"".join(struct.pack("<IHHI", logical, length, 0, first) for logical, length, first in extents)

@@ -20,6 +20,9 @@ _INCOMPAT_JOURNAL_DEVICE = 0x8
 _INCOMPAT_ENCRYPT = 0x10000
 _INCOMPAT_FILETYPE = 0x2
 _INCOMPAT_64BIT = 0x80
+_INCOMPAT_READ = 0xE7C6
+"""File types, a journal to replay, extents, 64 bits, multi-mount protection, flexible groups, attributes in inodes, a seed of
+checksums, large directories, inline data. Not among them: compression, descriptors in groups of their own, names in any case."""
 _EXTENTS_FLAG = 0x80000
 _INLINE_FLAG = 0x10000000
 _INLINE_BYTES_MAX = 64 * 1024
@@ -169,3 +172,6 @@ def _judge_super_block(block: bytes, size: int) -> None:
         raise Unreadable("JournalDevice", "the device is the journal of another file system")
     if incompat & _INCOMPAT_ENCRYPT:
         raise Unreadable("Encrypted", "the file system has encrypted directories")
+    if incompat & ~_INCOMPAT_READ:
+        # The kernel refuses what it does not know, and reads the rest differently from how it would be read here.
+        raise Unreadable("FeatureNotRead", f"ext features {incompat & ~_INCOMPAT_READ:#x} are not read; make it without them")
