@@ -93,10 +93,10 @@ def faulty() -> Root:
     )
 
 
-def _system(folder: Path) -> Path:
-    """The files of the Debian, as a folder."""
+def _system(folder: Path, root: Root | None = None) -> Path:
+    """The files of the Debian, or of another root, as a folder."""
     top = folder / "top"
-    faulty().write(top)
+    (root or faulty()).write(top)
     for path in (top, *top.rglob("*")):
         os.utime(path, (int(_FAKE_TIME), int(_FAKE_TIME)), follow_symlinks=False)
     return top
@@ -105,11 +105,11 @@ def _system(folder: Path) -> Path:
 # --- file systems -----------------------------------------------------------------------------------------------------------
 
 
-def _ext(kind: str, *options: str, mib: int = 8) -> Make:
+def _ext(kind: str, *options: str, mib: int = 8, root: Root | None = None) -> Make:
     """By debugfs and not from a folder, whose order is its own file system's."""
 
     def make(folder: Path) -> Path:
-        image, top, lines = folder / "image", _system(folder), []
+        image, top, lines = folder / "image", _system(folder, root), []
         for one in sorted(top.rglob("*")):
             path = f"/{one.relative_to(top)}"
             if one.is_symlink():
