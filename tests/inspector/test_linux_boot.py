@@ -87,6 +87,14 @@ def test_xen_starts_linux_as_a_module() -> None:
     assert (found.code, [one.line for one in found.evidence]) == ("Grub.NoSuchDevice", [3])
 
 
+@pytest.mark.parametrize(
+    ("prefix", "code"), [("/@/boot", None), ("/boot", None), ("/wrong/boot", "Grub.NoKernel"), ("/x/@/boot", "Grub.NoKernel")]
+)
+def test_paths_on_btrfs_begin_at_the_top_level_or_at_the_root(prefix: str, code: str | None) -> None:
+    cfg = grub_cfg(kernel=f"{prefix}/vmlinuz-{RELEASE}", initrd=f"{prefix}/initrd.img-{RELEASE}")
+    assert guestos_grub.judge(machine(debian(**{CFG: cfg}), kind="btrfs")).code == code
+
+
 @pytest.mark.parametrize("mounted", [True, False])
 @pytest.mark.parametrize(
     ("gone", "code"), [(None, None), (f"/vmlinuz-{RELEASE}", "Grub.NoKernel"), (f"/initrd.img-{RELEASE}", "Grub.NoInitramfs")]
