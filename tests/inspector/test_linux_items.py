@@ -84,7 +84,7 @@ DHCP_CASES: list[tuple[Files, str | None, str | None, int | None]] = [
     ({PLAN: NETPLAN.format("addresses:\n      - 10.0.0.2/24:\n          label: x")}, "StaticAddress", PLAN, 6),
     ({PLAN: NETPLAN.format("addresses: ['fe80::1/64', '127.0.0.2/8']\n      dhcp6: yes")}, None, PLAN, 6),
     ({PLAN: "network: [not, a, mapping]"}, "NotConfigured", None, None),
-    ({PLAN: "a: &a [x]\nb: *a\n"}, "NotJudged", None, None),
+    ({PLAN: "a: &a [x, *a]\n"}, "NotJudged", None, None),
     ({PLAN: "network: {"}, "NotJudged", None, None),
     ({"/usr/lib/netplan/01.yaml": STATIC_PLAN, PLAN: NETPLAN.format("dhcp4: on")}, None, PLAN, 5),
     # NetworkManager
