@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
+from services.checker.adapters.clamd import ClamdAddress
 from services.checker.adapters.inspector_process import InspectorLimits, OnProgress, inspect_image
 from services.checker.adapters.jobs import (
     Claim,
@@ -20,6 +21,8 @@ from services.checker.adapters.jobs import (
     store_report,
 )
 from services.checker.adapters.locations import LocationRefused, open_location
+from services.checker.adapters.malware_rules import shipped_rules
+from services.checker.adapters.malware_search import MalwareSearch
 from services.checker.domain.confinement import is_confined, why_not
 from services.checker.domain.result import completed, failed
 from services.checker.handlers.check_file import CHANGED, check_file
@@ -52,6 +55,7 @@ class Workers:
         self._settings = settings
         self._check = check or self._check_location
         self._wake = asyncio.Event()
+        self._malware: MalwareSearch | None = None
 
     def wake(self) -> None:
         """Tell the workers that there may be a job."""
@@ -61,6 +65,7 @@ class Workers:
         """Work until cancelled; raises `SettingsError` if the inspector cannot be confined and nobody said it need not be."""
         if self._check == self._check_location:
             await self._probe_confinement()
+            self._malware = await asyncio.to_thread(_malware_search, self._settings)
         async with asyncio.TaskGroup() as group:
             for number in range(self._settings.workers):
                 group.create_task(self._work(service, f"worker.{number}"))
@@ -221,6 +226,7 @@ class Workers:
                 ),
                 on_progress=on_progress,
                 command=self._settings.inspector_command,
+                malware=self._malware,
             )
         finally:
             os.close(descriptor)
@@ -239,3 +245,8 @@ class Workers:
                 metrics.CHECK_QUEUE_DEPTH.set(depth)
                 metrics.CHECK_QUEUE_AGE_SECONDS.set(age_s)
             await asyncio.sleep(_MEASURE_EVERY_S)
+
+
+def _malware_search(settings: CheckerSettings) -> MalwareSearch:
+    clamd = None if settings.clamd is None else ClamdAddress.parse(settings.clamd)
+    return MalwareSearch((shipped_rules(),), clamd, settings.clamd_file_bytes)

@@ -4,9 +4,10 @@
 import struct
 import uuid
 from collections.abc import Iterator
-from typing import BinaryIO, ClassVar
+from typing import BinaryIO, ClassVar, cast
 
 from filesystems.base import DIRECTORY_BYTES_MAX, LINK_BYTES_MAX, FileSystem, Node, Stat
+from filesystems.ext_files import ExtentFile, runs_of
 from filesystems.ext_tables import InodeTable, entries
 from findings import Unreadable
 from part import Part
@@ -79,6 +80,11 @@ class ExtFileSystem(FileSystem):
 
     def open(self, node: Node) -> BinaryIO:
         """Return the file's content."""
+        inode = self._inodes.mapping(node.inum)
+        if inode.flags & _EXTENTS_FLAG:
+            with self._part.one_question():
+                runs = runs_of(self._part, inode.i_block, self._fs.block_size)
+            return cast("BinaryIO", ExtentFile(self._part, runs, self.stat(node).size, self._fs.block_size))
         self._judge_blocks(node)
         with self._part.one_question():
             return node.open()  # type: ignore[no-any-return]
