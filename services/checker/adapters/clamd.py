@@ -58,6 +58,7 @@ class ClamdSession:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
+        self._answer: asyncio.Task[str] | None = None
 
     @classmethod
     async def open(cls, address: ClamdAddress) -> Self:
@@ -69,19 +70,39 @@ class ClamdSession:
     async def begin(self) -> None:
         """Begin a stream."""
         await self._send(b"zINSTREAM\0")
+        # Listened to from the start: what it takes no more of it says before the end, and then closes the connection.
+        self._answer = asyncio.create_task(_reply(self._reader, None))
 
     async def chunk(self, data: bytes) -> None:
-        """Send a piece of the stream, not empty."""
+        """Send a piece of the stream, not empty; raises `TooLargeForClamd` or `ClamdError`."""
+        if self._answer is not None and self._answer.done():
+            _found(self._answer.result())
+            message = "clamd answered before the stream had ended"
+            raise ClamdError(message)
         await self._send(struct.pack(">I", len(data)) + data)
 
     async def end(self) -> str | None:
         """End the stream; returns the signature that was found in it, None for none."""
         await self._send(struct.pack(">I", 0))
-        return _found(await _reply(self._reader))
+        return _found(await self._answered(REPLY_S))
 
     def close(self) -> None:
         """Let go of the connection."""
+        if self._answer is not None:
+            self._answer.cancel()
         self._writer.close()
+
+    async def _answered(self, timeout_s: float) -> str:
+        """Return the answer to the stream; raises `ClamdError`."""
+        if self._answer is None:
+            message = "clamd was not asked"
+            raise ClamdError(message)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._answer
+        except TimeoutError as error:
+            message = f"clamd gave no answer within {timeout_s:.0f} s"
+            raise ClamdError(message) from error
 
     async def _send(self, data: bytes) -> None:
         try:
@@ -90,8 +111,8 @@ class ClamdSession:
                 await self._writer.drain()
         except (OSError, TimeoutError) as error:
             # It may have said why before it closed the connection.
-            if not isinstance(error, TimeoutError):
-                _found(await _reply(self._reader))
+            if self._answer is not None and not isinstance(error, TimeoutError):
+                _found(await self._answered(1.0))
             message = f"clamd takes no more: {error or 'it is too slow'}"
             raise ClamdError(message) from error
 
@@ -101,7 +122,7 @@ async def clamd_database(address: ClamdAddress) -> ScanDatabase:
     reader, writer = await _connect(address)
     try:
         writer.write(b"zVERSION\0")
-        said = await _reply(reader)
+        said = await _reply(reader, REPLY_S)
     finally:
         writer.close()
     found = _VERSION.fullmatch(said)
@@ -124,13 +145,13 @@ async def _connect(address: ClamdAddress) -> tuple[asyncio.StreamReader, asyncio
         raise ClamdError(message) from error
 
 
-async def _reply(reader: asyncio.StreamReader) -> str:
+async def _reply(reader: asyncio.StreamReader, timeout_s: float | None) -> str:
     """Return the next reply, up to the NUL that ends it; raises `ClamdError`."""
     try:
-        async with asyncio.timeout(REPLY_S):
+        async with asyncio.timeout(timeout_s):
             data = await reader.readuntil(b"\0")
     except TimeoutError as error:
-        message = f"clamd gave no answer within {REPLY_S:.0f} s"
+        message = f"clamd gave no answer within {timeout_s} s"
         raise ClamdError(message) from error
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError) as error:
         message = "clamd closed the connection, or said what makes no sense"

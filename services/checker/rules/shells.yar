@@ -43,11 +43,11 @@ rule ReverseShell_Script
         description = "A command that gives a shell to whoever waits at an address"
         date = "2026-11-24"
     strings:
-        $bash = /\bsh\s+-i\s{0,4}[0-9]?>&?\s{0,4}\/dev\/(tcp|udp)\/[0-9A-Za-z.-]{3,253}\/[0-9]{1,5}/ ascii
-        $descriptor = /exec\s+[0-9]{1,3}<>\s{0,4}\/dev\/tcp\/[0-9]{1,3}\.[0-9.]{5,11}\/[0-9]{1,5}[^\n]{0,80}\bsh\b/ ascii
+        $bash = /\b(ba|da|z|k)?sh\s+-i\s{0,4}[0-9]?>&?\s{0,4}\/dev\/(tcp|udp)\/[0-9A-Za-z.-]{3,253}\/[0-9]{1,5}/ ascii
+        $descriptor = /exec\s+[0-9]{1,3}<>\s{0,4}\/dev\/tcp\/[0-9]{1,3}\.[0-9.]{5,11}\/[0-9]{1,5}[^\n]{0,80}\b(ba|da|z|k)?sh\b/ ascii
         $nc = /\bnc(at)?\s+(-[a-z]{1,6}\s+){0,3}-[a-z]{0,4}e\s+\/bin\/(ba|da)?sh\s+[0-9A-Za-z.-]{3,253}\s+[0-9]{1,5}/ ascii
         $nc_address = /\bnc(at)?\s+(-[a-z]{1,6}\s+){0,3}[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\s+[0-9]{1,5}\s+-[a-z]{0,4}e\s+\/bin\/(ba|da)?sh/ ascii
-        $fifo = /\bsh\s+-i\s{0,4}2>&1\s{0,4}\|\s{0,4}nc(at)?\s+[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\s+[0-9]{1,5}/ ascii
+        $fifo = /\b(ba|da|z|k)?sh\s+-i\s{0,4}2>&1\s{0,4}\|\s{0,4}nc(at)?\s+[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\s+[0-9]{1,5}/ ascii
         $python = /\.connect\(\([^)]{5,260}\)\)\s{0,4};\s{0,4}(\[?\s{0,4}os\.dup2\([^)]{1,20}\([^)]{0,4}\)\s{0,4},\s{0,4}[0-9]|os\.dup2)/ ascii
     condition:
         filesize < 256KB and any of them
