@@ -288,3 +288,5 @@ _KINDS: Final[dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]]] = {
 }
 for _name, (_driver, _options, _repairs) in _KINDS.items():
     seed(_name, repairs=_repairs, driver=_driver)(_container(_driver, *_options))
+
+import tests.fuzz.windows_seeds  # noqa: E402, F401 - it registers its own with what is above

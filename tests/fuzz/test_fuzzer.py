@@ -66,6 +66,12 @@ def test_a_seed_is_blocked_for_its_four_faults_whatever_holds_it(images: Callabl
         assert {(one.name, one.code) for one in truly.items} == {(one.name, one.code) for one in answer.inspection.items}
 
 
+def test_a_windows_is_blocked_for_its_own(images: Callable[[str], Path], inspector: Target) -> None:
+    answer = inspector.ask(images("windows-mbr"), trace=True)
+    assert answer.trouble(Bounds()) is None
+    assert answer.gate.items == ("GUESTOS.Disk", "GUESTOS.Hotfix", "GUESTOS.Update", "SECURITY.Secrets")
+
+
 def test_a_copy_is_as_before_when_changes_are_undone(
     images: Callable[[str], Path], inspector: Target, held: ExitStack, tmp_path: Path
 ) -> None:
