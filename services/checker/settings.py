@@ -25,6 +25,15 @@ class CheckerSettings(CommonSettings):
         default=False,
         description="Check images although the system cannot confine the inspector: what a hostile image makes it do, it does.",
     )
+    databases: Path | None = Field(
+        default=None,
+        description="Folder of the databases that `image-commons databases add` makes; read anew for each check.",
+    )
+    policy: str = Field(
+        default="gate",
+        min_length=1,
+        description="The policy, as publisher's: where it blocks for want of a database, checks wait until there is one.",
+    )
     inspector_command: tuple[str, ...] | None = Field(
         default=None, description="The program that inspects, as JSON list of words; the shipped inspector by default."
     )

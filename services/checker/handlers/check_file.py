@@ -10,18 +10,21 @@ from typing import Final
 
 from uuid_utils import uuid7
 
+from services.checker.adapters.databases.store import DatabaseStore
 from services.checker.adapters.digest import Hashed, digest_of
-from services.checker.adapters.inspector_process import InspectorLimits, OnProgress, inspect_image
+from services.checker.adapters.inspector_process import Inspection, InspectorLimits, OnProgress, inspect_image
+from services.checker.handlers.judge_vulnerabilities import judge_vulnerabilities
 from shared.contracts.content_version import content_version_of
 from shared.contracts.facts import Claims
-from shared.contracts.report import ImageFile, Report
-from shared.contracts.rules import RULES_VERSION
+from shared.contracts.gate import VULNERABILITIES
+from shared.contracts.report import ImageFile, Item, Report, ScanDatabase
+from shared.contracts.rules import RULES_VERSION, declared_items, family_of
 
 _TELL_EVERY_S: Final = 0.2
 CHANGED: Final = "the image's content changed while it was being checked"
 
 
-async def check_file(
+async def check_file(  # noqa: PLR0913 - what is said of an image, and what it is judged by; each can be left out
     descriptor: int,
     *,
     content_version: str | None = None,
@@ -31,8 +34,11 @@ async def check_file(
     limits: InspectorLimits | None = None,
     on_progress: OnProgress = lambda _phase, _done, _total: None,
     command: Sequence[str] | None = None,
+    databases: DatabaseStore | None = None,
 ) -> Report:
     """Check the file open, read-only, at `descriptor`, which stays the caller's; `name` and `claims` are what is said of it.
+
+    What needs databases is judged by those in `databases`, if the rules declare it.
 
     The report has no policy and no outcome: it says what was found, and in `error` why it is not complete, if so. A file whose
     content version is another one afterwards than `content_version` (by default: than at the start) gives an incomplete report,
@@ -59,6 +65,7 @@ async def check_file(
             command=command,
         )
         timings["inspection"] = round(time.monotonic() - began, 3)
+        items, used = await _by_databases(inspection, databases, timings)
         image_digest = await _until(began + limits.wall_clock_s, digesting, hashed, size_bytes, on_progress)
     finally:
         cancelled.set()
@@ -76,16 +83,30 @@ async def check_file(
             format=inspection.format,
         ),
         rules_version=RULES_VERSION,
+        databases=used,
         started_at=started_at,
         finished_at=datetime.now(UTC),
         attributes=inspection.attributes,
-        items=tuple(inspection.items),
+        items=(*inspection.items, *items),
         complete=error is None,
         error=error,
         confinement=inspection.confinement,
         timings_s=timings,
         packages=tuple(inspection.packages.values()) or None,
     )
+
+
+async def _by_databases(
+    inspection: Inspection, databases: DatabaseStore | None, timings: dict[str, float]
+) -> tuple[tuple[Item, ...], tuple[ScanDatabase, ...]]:
+    """Return the items that the rules declare and databases judge, and the databases that were used."""
+    family = family_of(inspection.attributes.platform, [item.name for item in inspection.items])
+    if VULNERABILITIES not in declared_items(RULES_VERSION, family):
+        return (), ()
+    began = time.monotonic()
+    item, used = await asyncio.to_thread(judge_vulnerabilities, tuple(inspection.packages.values()), databases)
+    timings["vulnerabilities"] = round(time.monotonic() - began, 3)
+    return (item,), used
 
 
 async def _until(
