@@ -221,11 +221,12 @@ def _write_page(target: Path, report: Report, name: str) -> None:
 
 
 def _write_bill(target: Path, report: Report, name: str) -> None:
-    from shared.reporting.bill_of_materials import bill_of_materials
+    from shared.reporting.bill_of_materials import bill_of_materials, reason_for_no_bill
 
-    if report.packages is None:
+    reason = reason_for_no_bill(report)
+    if reason is not None:
         raise CommandError(
-            "there is no bill of materials: no package database was read in this image",
+            f"there is no bill of materials: {reason}",
             where=str(target),
             why=report.error,
             advice="the report says what could be read",

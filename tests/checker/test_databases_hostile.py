@@ -221,7 +221,16 @@ def test_a_package_of_a_tracker_without_end(tmp_path: Path, store: DatabaseStore
 def test_a_tracker_needs_a_date_and_a_date_must_be_one(tmp_path: Path, store: DatabaseStore) -> None:
     file = tracker(tmp_path / "json", openssl={"CVE-2026-1001": {"status": "open"}})
     assert "--date" in refused(store, "debian-tracker", file).advice
-    for date in ("soon", "2026-02-30", "2999-01-01", "24.11.2026", "2026-11-24; rm", "\u0662026-11-24"):
+    for date in (
+        "soon",
+        "2026-02-30",
+        "2999-01-01",
+        "24.11.2026",
+        "2026-11-24; rm",
+        "2026-11-24T25:00",
+        "2026-11-24T1",
+        "\u0662026-11-24",
+    ):
         refused(store, "debian-tracker", file, date=date)
 
 

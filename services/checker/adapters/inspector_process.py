@@ -252,6 +252,7 @@ def _take_packages(body: dict[str, Any], size_bytes: int, inspection: Inspection
         update={
             "packages": known.packages + part.packages[:fits],
             "complete": known.complete and part.complete and len(part.packages) <= fits,
+            "error": known.error or part.error,
         }
     )
 

@@ -1,7 +1,7 @@
 """The manifest of a database, `database.json` in its folder: what it is, of when, made from what."""
 
 import re
-from datetime import date
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -14,7 +14,7 @@ FILE: Final = "database.json"
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,39}$"
 _BYTES_MAX: Final = 64 * 1024
 Purpose = Literal["vulnerabilities", "malware", "hashes"]
-_DATED: Final = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ][0-9:.]{1,18}(?:Z|[+-]\d{2}:\d{2})?)?\Z")
+_DATED: Final = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:\d{2})?)?\Z", re.ASCII)
 
 
 class DatabaseError(Exception):
@@ -30,7 +30,7 @@ def dated(text: str) -> str:
     if _DATED.match(text) is None:
         message = "not a date of the form 2026-11-24, with or without a time"
         raise ValueError(message)
-    date.fromisoformat(text[:10])
+    datetime.fromisoformat(text)
     return text
 
 
