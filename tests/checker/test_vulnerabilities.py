@@ -374,6 +374,18 @@ def test_matching_finds_what_a_look_at_every_pair_finds(
         assert sum(item.vulnerabilities.model_dump().values()) == len({name for _, _, name in expected})
 
 
+def test_a_list_that_wants_to_take_long_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernels = tuple(f"linux-image-{number} 6.1.{number}-{'1.' * 50}1 linux" for number in range(20_000))
+    updates = [advisory("linux", f"6.1.{number % 97}-{'1.' * 50}2", f"CVE-2026-{number:05}") for number in range(1000)]
+    began = time.perf_counter()
+    item = judged(*updates, installed=kernels)
+    assert (item.level, item.code) == ("unsupported", "Vulnerabilities.Incomplete")
+    assert time.perf_counter() - began < 20
+    monkeypatch.setattr("services.checker.domain.vulnerabilities._COMPARED_MAX", 10)
+    assert judged(*updates, installed=kernels[:1]).code == "Vulnerabilities.Incomplete"
+    assert judged(*updates[:10], installed=kernels[:1]).code == "Vulnerabilities.Known"
+
+
 def test_207_packages_against_3000_updates_take_less_than_100_ms() -> None:
     listed = packages(*(f"lib{number} 1:{number}.2-1~deb12u{number % 4} p{number}" for number in range(207)))
     databases = [

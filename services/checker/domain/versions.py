@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final, Literal, Protocol, Self
 
 Scheme = Literal["deb", "rpm", "apk"]
-_TEXT_MAX: Final = 256
+_TEXT_MAX: Final = 128
 _SOURCE_CONTROL: Final = re.compile(r"_(?:cvs|svn|git|hg)(?=\d|$|-|_)")
 _APK_HASH: Final = re.compile(r"~[0-9a-f]+")
 

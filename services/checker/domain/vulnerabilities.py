@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Final
 
 from services.checker.domain.advisories import Advisory, Interval, KnownVulnerabilities, affecting, source_package, worst
@@ -22,6 +23,10 @@ _EVIDENCE_MAX: Final = 16
 _NAMES_SHOWN: Final = 3
 _TEXT_MAX: Final = 1000
 _EPOCH_DIGITS_MAX: Final = 9
+_VERSIONS_MAX: Final = 32
+"""Of one package that are installed side by side; a system has a few kernels. Whoever lists more wants this to take long."""
+_COMPARED_MAX: Final = 500_000
+"""Versions with advisories; 2,000 packages of a Debian are compared with some 20,000."""
 _FAILS_FROM: Final = SEVERITIES.index("high")
 _HEADERS_ALONE: Final = re.compile(
     r"(?:linux-(?:libc-dev|headers|doc|source|kbuild|compiler)|kernel-(?:headers|doc|devel|abi-stablelists))(?:-|\Z)"
@@ -79,6 +84,7 @@ class Matches:
     unknown: list[str] = field(default_factory=list)
     not_comparable: dict[str, None] = field(default_factory=dict)
     incomplete: bool = False
+    compared: int = 0
 
 
 def judge(lists: Sequence[PackageList], databases: Sequence[KnownVulnerabilities]) -> Item:
@@ -98,7 +104,9 @@ def judge(lists: Sequence[PackageList], databases: Sequence[KnownVulnerabilities
     if level != "failed" and matches.unknown:
         return no_database(f"no database of known vulnerabilities covers {', '.join(dict.fromkeys(matches.unknown))[:200]}")
     if level != "failed" and matches.incomplete:
-        return _unsupported("Incomplete", "the image lists more packages than are read: remove what it does not need")
+        return _unsupported(
+            "Incomplete", "the image lists more packages, or versions of one, than are judged: remove what it does not need"
+        )
     if level != "failed" and matches.not_comparable:
         evidence = tuple(ReportEvidence(text=_cut(text)) for text in list(matches.not_comparable)[:_EVIDENCE_MAX])
         advice = "these versions are none that the package manager would take: rebuild the packages with proper ones"
@@ -147,18 +155,28 @@ def match(lists: Iterable[PackageList], databases: Sequence[KnownVulnerabilities
 
 def _match(listed: PackageList, release: str, databases: Sequence[KnownVulnerabilities], matches: Matches) -> None:
     installed = _installed(listed)
-    for database in databases:
-        for advisory in database.advisories(release, installed.keys()):
-            for one in installed[advisory.package]:
-                try:
-                    interval = affecting(listed.type, advisory, one.version)
-                except NotComparable:
-                    matches.not_comparable[f"{one.source} {one.version}"] = None
-                    continue
-                if interval is not None:
-                    one.take(advisory, interval)
+    for name, several in installed.items():
+        matches.incomplete |= len(several) > _VERSIONS_MAX
+        installed[name] = several[:_VERSIONS_MAX]
+    for advisory in chain.from_iterable(database.advisories(release, installed.keys()) for database in databases):
+        for one in installed[advisory.package]:
+            matches.compared += 1
+            _compare(one, advisory, matches)
+        if matches.compared > _COMPARED_MAX:
+            matches.incomplete = True
+            break
     distinct = {id(one): one for several in installed.values() for one in several if one.found}
     matches.affected += distinct.values()
+
+
+def _compare(one: Affected, advisory: Advisory, matches: Matches) -> None:
+    try:
+        interval = affecting(one.scheme, advisory, one.version)
+    except NotComparable:
+        matches.not_comparable[f"{one.source} {one.version}"] = None
+    else:
+        if interval is not None:
+            one.take(advisory, interval)
 
 
 def _installed(listed: PackageList) -> dict[str, list[Affected]]:
