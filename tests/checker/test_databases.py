@@ -395,7 +395,6 @@ def test_a_manifest_of_another_name_or_format_is_refused(tmp_path: Path) -> None
         file.write_text(json.dumps({**good, **different}))
         with pytest.raises(DatabaseError):
             read_manifest(store.folder / "osv")
-    (store.folder / "x.lock").touch()
     (store.folder / "empty").mkdir()
     file.write_text(json.dumps(good))
     assert [one.name for one in store.found()] == ["osv"]
