@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
+from services.checker.adapters.clamd import ClamdAddress
 from services.checker.adapters.databases.store import DatabaseStore
 from services.checker.adapters.inspector_process import InspectorLimits, OnProgress, inspect_image
 from services.checker.adapters.jobs import (
@@ -21,6 +22,8 @@ from services.checker.adapters.jobs import (
     store_report,
 )
 from services.checker.adapters.locations import LocationRefused
+from services.checker.adapters.malware_rules import shipped_rules
+from services.checker.adapters.malware_search import MalwareSearch
 from services.checker.adapters.sources.base import ContentChanged, Opened, Source, Wanted, is_digest
 from services.checker.adapters.sources.opening import open_image
 from services.checker.domain.confinement import is_confined, why_not
@@ -67,6 +70,7 @@ class Workers:
         self._store = None if settings.databases is None else DatabaseStore(settings.databases)
         self._wanted = wanted_databases(_policy(settings), RULES_VERSION)
         self._waiting: str | None = None
+        self._malware: MalwareSearch | None = None
 
     def wake(self) -> None:
         """Tell the workers that there may be a job."""
@@ -81,6 +85,7 @@ class Workers:
         if self._check == self._check_location:
             await self._probe_confinement()
             service.health.needs["databases"] = self.databases_need
+            self._malware = await asyncio.to_thread(_malware_search, self._settings)
         async with asyncio.TaskGroup() as group:
             for number in range(self._settings.workers):
                 group.create_task(self._work(service, f"worker.{number}"))
@@ -256,6 +261,7 @@ class Workers:
                 on_progress=on_progress,
                 command=self._settings.inspector_command,
                 databases=self._store,
+                malware=self._malware,
             )
             report = await _still(report, request, opened)
         finally:
@@ -302,3 +308,8 @@ async def _still(report: Report, request: CheckRequested, opened: Opened) -> Rep
         except TimeoutError:
             error = f"{_NOT_SEEN} in time"
     return report if error is None else report.model_copy(update={"complete": False, "error": error})
+
+
+def _malware_search(settings: CheckerSettings) -> MalwareSearch:
+    clamd = None if settings.clamd is None else ClamdAddress.parse(settings.clamd)
+    return MalwareSearch((shipped_rules(),), clamd, settings.clamd_file_bytes)

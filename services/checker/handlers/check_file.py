@@ -13,6 +13,7 @@ from uuid_utils import uuid7
 from services.checker.adapters.databases.store import DatabaseStore
 from services.checker.adapters.digest import Hashed, digest_of
 from services.checker.adapters.inspector_process import Inspection, InspectorLimits, OnProgress, inspect_image
+from services.checker.adapters.malware_search import MalwareSearch, hand_over
 from services.checker.handlers.judge_vulnerabilities import judge_vulnerabilities
 from shared.contracts.content_version import content_version_of
 from shared.contracts.facts import Claims
@@ -21,6 +22,8 @@ from shared.contracts.report import ImageFile, Item, Report, ScanDatabase
 from shared.contracts.rules import RULES_VERSION, declared_items, family_of
 
 _TELL_EVERY_S: Final = 0.2
+_DATABASES_MAX: Final = 16
+"""Of a report."""
 CHANGED: Final = "the image's content changed while it was being checked"
 
 
@@ -34,11 +37,12 @@ async def check_file(  # noqa: PLR0913 - what is said of an image, and what it i
     limits: InspectorLimits | None = None,
     on_progress: OnProgress = lambda _phase, _done, _total: None,
     command: Sequence[str] | None = None,
+    malware: MalwareSearch | None = None,
     databases: DatabaseStore | None = None,
 ) -> Report:
     """Check the file open, read-only, at `descriptor`, which stays the caller's; `name` and `claims` are what is said of it.
 
-    What needs databases is judged by those in `databases`, if the rules declare it.
+    With `malware` its files are searched for it; known vulnerabilities are looked up in `databases`, if the rules declare that.
 
     The report has no policy and no outcome: it says what was found, and in `error` why it is not complete, if so. A file whose
     content version is another one afterwards than `content_version` (by default: than at the start) gives an incomplete report,
@@ -55,15 +59,18 @@ async def check_file(  # noqa: PLR0913 - what is said of an image, and what it i
     digesting = asyncio.create_task(asyncio.to_thread(digest_of, descriptor, cancelled, hashed := Hashed()))
     digesting.add_done_callback(lambda _: timings.update(digest=round(time.monotonic() - began, 3)))
     try:
-        inspection = await inspect_image(
-            descriptor,
-            stated_format=stated_format,
-            name=name,
-            claims=claims,
-            limits=limits,
-            on_progress=on_progress,
-            command=command,
-        )
+        async with hand_over(malware) as handed:
+            inspection = await inspect_image(
+                descriptor,
+                stated_format=stated_format,
+                name=name,
+                claims=claims,
+                limits=limits,
+                on_progress=on_progress,
+                command=command,
+                malware=handed,
+            )
+            inspection.items = await handed.completed(inspection.items)
         timings["inspection"] = round(time.monotonic() - began, 3)
         items, used = await _by_databases(inspection, databases, timings)
         image_digest = await _until(began + limits.wall_clock_s, digesting, hashed, size_bytes, on_progress)
@@ -83,7 +90,7 @@ async def check_file(  # noqa: PLR0913 - what is said of an image, and what it i
             format=inspection.format,
         ),
         rules_version=RULES_VERSION,
-        databases=used,
+        databases=(*used, *handed.databases)[:_DATABASES_MAX],
         started_at=started_at,
         finished_at=datetime.now(UTC),
         attributes=inspection.attributes,
