@@ -66,11 +66,11 @@ class ExtFileSystem(FileSystem):
 
     def children(self, node: Node) -> Iterator[tuple[str, Node]]:
         """Yield the directory's entries."""
-        if node.size > DIRECTORY_BYTES_MAX:
+        size = self.stat(node).size
+        if size > DIRECTORY_BYTES_MAX:
             raise Unreadable("DirectoryTooLarge", f"a directory of more than {DIRECTORY_BYTES_MAX} bytes")
-        self._judge_blocks(node)
         with self._part.one_question():
-            data: bytes = node.open().read(node.size)
+            data = self.open(node).read(size)
         for name, number in entries(data, block_bytes=self._fs.block_size, inodes=self._fs.sb.s_inodes_count, typed=self._typed):
             yield name, self._fs.get_inode(number, name)
 
