@@ -65,7 +65,7 @@ class Workers:
         """Work until cancelled; raises `SettingsError` if the inspector cannot be confined and nobody said it need not be."""
         if self._check == self._check_location:
             await self._probe_confinement()
-            self._malware = await asyncio.to_thread(_malware_search, self._settings)
+            await self._search()
         async with asyncio.TaskGroup() as group:
             for number in range(self._settings.workers):
                 group.create_task(self._work(service, f"worker.{number}"))
@@ -208,6 +208,12 @@ class Workers:
                 tx.traceparent = claim.traceparent
                 tx.emit(event, key=claim.image_id, sequence=sequence, correlation_id=claim.correlation_id)
 
+    async def _search(self) -> MalwareSearch:
+        """Return what to search for malware with; the rules are compiled once."""
+        if self._malware is None:
+            self._malware = await asyncio.to_thread(_malware_search, self._settings)
+        return self._malware
+
     async def _check_location(self, request: CheckRequested, on_progress: OnProgress) -> Report:
         descriptor = open_location(request.location, self._settings.image_roots)
         try:
@@ -226,7 +232,7 @@ class Workers:
                 ),
                 on_progress=on_progress,
                 command=self._settings.inspector_command,
-                malware=self._malware,
+                malware=await self._search(),
             )
         finally:
             os.close(descriptor)
