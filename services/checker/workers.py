@@ -85,7 +85,7 @@ class Workers:
         if self._check == self._check_location:
             await self._probe_confinement()
             service.health.needs["databases"] = self.databases_need
-            self._malware = await asyncio.to_thread(_malware_search, self._settings)
+            await self._search()
         async with asyncio.TaskGroup() as group:
             for number in range(self._settings.workers):
                 group.create_task(self._work(service, f"worker.{number}"))
@@ -238,6 +238,12 @@ class Workers:
                 tx.traceparent = claim.traceparent
                 tx.emit(event, key=claim.image_id, sequence=sequence, correlation_id=claim.correlation_id)
 
+    async def _search(self) -> MalwareSearch:
+        """Return what to search for malware with; the rules are compiled once."""
+        if self._malware is None:
+            self._malware = await asyncio.to_thread(_malware_search, self._settings)
+        return self._malware
+
     async def _check_location(self, request: CheckRequested, on_progress: OnProgress) -> Report:
         until = time.monotonic() + self._settings.check_timeout_s
         try:
@@ -261,7 +267,7 @@ class Workers:
                 on_progress=on_progress,
                 command=self._settings.inspector_command,
                 databases=self._store,
-                malware=self._malware,
+                malware=await self._search(),
             )
             report = await _still(report, request, opened)
         finally:
