@@ -9,6 +9,7 @@ import lzma
 import os
 import shutil
 import stat
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,13 @@ _KEY_FAULT: Final = f"MC4CAQAwBQYDK2VwBCIEIE{'Fuzz' * 10}A=\n"
 _SEARCH: Final = f"search --no-floppy --fs-uuid --set=root {_GRUB_FAULT}"
 FAULTS: Final = tuple(one.encode() for one in (_FSTAB_FAULT, _SEARCH, _SHADOW_FAULT, _KEY_FAULT))
 """Four faults in four folders, each judged by another item: no change of one place makes the gate forget all of them."""
+FAULTY_FILES: Final[dict[str, tuple[str, ...]]] = {
+    "GUESTOS.Fstab": ("/etc/fstab",),
+    "GUESTOS.Grub": ("/boot/grub/grub.cfg",),
+    "SECURITY.Passwords": ("/etc/shadow", "/etc/passwd"),
+    "SECURITY.Secrets": ("/home/somebody/.ssh/id_ed25519",),
+}
+"""The files that make each item fail: it is not `ok` as long as they are what they were."""
 _FAKE_TIME: Final = "1700000000"
 _PARTITIONS: Final = (
     (1, 1, "21686148-6449-6E6F-744E-656564454649"),
@@ -38,25 +46,35 @@ _PARTITIONS: Final = (
 
 @dataclass(frozen=True)
 class Seed:
-    """`make` makes the image in an empty folder; `repairs` names the checksums to make right; `driver` is what QEMU calls it."""
+    """`make` makes the image in an empty folder.
+
+    `repairs` names the checksums to make right; `driver` is what QEMU calls it; `read_file` reads a file of the image by other
+    means than the inspector's, where there are any.
+    """
 
     name: str
     make: Make
     markers: tuple[bytes, ...] = ()
     repairs: tuple[str, ...] = ()
     driver: str = "raw"
+    read_file: Callable[[Path, str], bytes] | None = None
 
 
 SEEDS: Final[dict[str, Seed]] = {}
 
 
 def seed(
-    name: str, *, markers: tuple[bytes, ...] = FAULTS, repairs: tuple[str, ...] = (), driver: str = "raw"
+    name: str,
+    *,
+    markers: tuple[bytes, ...] = FAULTS,
+    repairs: tuple[str, ...] = (),
+    driver: str = "raw",
+    read_file: Callable[[Path, str], bytes] | None = None,
 ) -> Callable[[Make], Make]:
     """Register the function as the maker of a seed."""
 
     def register(make: Make) -> Make:
-        SEEDS[name] = Seed(name, make, markers, repairs, driver)
+        SEEDS[name] = Seed(name, make, markers, repairs, driver, read_file)
         return make
 
     return register
@@ -102,6 +120,18 @@ def _system(folder: Path, root: Root | None = None) -> Path:
     return top
 
 
+def by_debugfs(image: Path, path: str) -> bytes:
+    """Read a file as e2fsprogs does; nothing where it cannot."""
+    command = ("/sbin/debugfs", "-R", f"cat {path}", str(image))
+    return subprocess.run(command, capture_output=True, check=False, timeout=20).stdout
+
+
+def by_mtools(image: Path, path: str) -> bytes:
+    """Read a file as mtools does; nothing where it cannot."""
+    command = ("mtype", "-i", str(image), f"::{path}")
+    return subprocess.run(command, capture_output=True, check=False, timeout=20).stdout
+
+
 # --- file systems -----------------------------------------------------------------------------------------------------------
 
 
@@ -131,7 +161,7 @@ for _name, _make in {
     "ext4": _ext("ext4"),
     "ext4-4k": _ext("ext4", "-b", "4096", "-O", "inline_data", mib=16),
 }.items():
-    seed(_name)(_make)
+    seed(_name, read_file=by_debugfs)(_make)
 
 
 @seed("xfs")
@@ -202,8 +232,8 @@ def _fat(bits: int, mib: int) -> Make:
     return make
 
 
-seed("fat16")(_fat(16, 8))
-seed("fat32")(_fat(32, 40))
+seed("fat16", read_file=by_mtools)(_fat(16, 8))
+seed("fat32", read_file=by_mtools)(_fat(32, 40))
 
 
 @seed("ntfs", markers=())

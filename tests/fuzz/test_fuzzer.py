@@ -144,6 +144,24 @@ def test_what_is_planted_is_found_and_made_smaller(
     assert load(saved) == small
 
 
+def test_a_fault_that_others_still_read_is_overlooked(images: Callable[[str], Path], inspector: Target, tmp_path: Path) -> None:
+    answer = inspector.ask(images("ext2"))
+    items = answer.inspection.items
+    for name in ("ext2", "fat16"):
+        for failed in (one for one in items if one.level == "failed"):
+            answer.inspection.items = [failed.model_copy(update={"level": "ok"})]
+            found = judge(answer, Mutant(name), images(name), Bounds())
+            assert found is not None
+            assert (found.kind, found.detail.split()[0]) == ("overlooked", failed.name)
+    changed = tmp_path / "changed"
+    for fault in FAULTS:
+        changed.write_bytes(images("ext2").read_bytes().replace(fault, b"#" * len(fault)))
+        answer.inspection.items = [one.model_copy(update={"level": "ok"}) for one in items if one.level == "failed"]
+        told = judge(answer, Mutant("ext2"), changed, Bounds())
+        answer.inspection.items = [one for one in answer.inspection.items if told and not told.detail.startswith(one.name)]
+        assert len(answer.inspection.items) == 3
+
+
 def test_a_pass_is_one_only_while_the_faults_are_on_the_disk(
     images: Callable[[str], Path], inspector: Target, tmp_path: Path
 ) -> None:
