@@ -56,7 +56,7 @@ def _download(folder: Path) -> None:
         command = ["mmdebstrap", "--quiet", "--variant=custom", "--format=null", "--architectures=amd64"]
         command += ["--mode=root" if os.geteuid() == 0 else "--mode=unshare"]
         command += [f"--customize-hook=copy-out /var/lib/apt/lists {work}"]
-        sources = system_sources()
+        sources = system_sources(SUITE)
         run([*command, SUITE, os.devnull, *([line for line in sources if f" {SUITE}-security " in line] or sources)])
         fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
         for target, ending in (("Packages", "_main_binary-amd64_Packages"), ("InRelease", "_InRelease")):

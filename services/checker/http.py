@@ -17,7 +17,7 @@ from shared.contracts.report import Report
 from shared.http.parameters import Parameters, parse_parameters
 from shared.http.problems import QueryRefused
 from shared.http.routes import QUERY_TIMEOUT_S, query_route
-from shared.reporting.bill_of_materials import bill_of_materials
+from shared.reporting.bill_of_materials import bill_of_materials, reason_for_no_bill
 from shared.reporting.page import content_security_policy, page
 
 if TYPE_CHECKING:
@@ -137,8 +137,9 @@ def _page(found: Stored) -> Response:
 
 def _bill_of_materials(found: Stored) -> Response:
     report = Report.model_validate_json(found.document)
-    if report.packages is None:
-        raise QueryRefused(404, "BillOfMaterials.NotFound", "no package database was read in this image")
+    reason = reason_for_no_bill(report)
+    if reason is not None:
+        raise QueryRefused(404, "BillOfMaterials.NotFound", reason)
     text = bill_of_materials(report, name=report.image.digest or report.report_id)
     return Response(
         text, media_type="application/vnd.cyclonedx+json; version=1.6", headers={"cache-control": "private, no-cache"}

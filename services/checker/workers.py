@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
+from services.checker.adapters.clamd import ClamdAddress
 from services.checker.adapters.inspector_process import InspectorLimits, OnProgress, inspect_image
 from services.checker.adapters.jobs import (
     Claim,
@@ -19,14 +20,18 @@ from services.checker.adapters.jobs import (
     renew_claim,
     store_report,
 )
-from services.checker.adapters.locations import LocationRefused, open_location
+from services.checker.adapters.locations import LocationRefused
+from services.checker.adapters.malware_rules import shipped_rules
+from services.checker.adapters.malware_search import MalwareSearch
+from services.checker.adapters.sources.base import ContentChanged, Opened, Source, Wanted, is_digest
+from services.checker.adapters.sources.opening import open_image
 from services.checker.domain.confinement import is_confined, why_not
 from services.checker.domain.result import completed, failed
 from services.checker.handlers.check_file import CHANGED, check_file
 from services.checker.settings import CheckerSettings
+from services.checker.sources import sources_of
 from shared import faults
 from shared.contracts.checks import CheckProgressed, CheckRequested
-from shared.contracts.content_version import content_version_of
 from shared.contracts.report import Report
 from shared.database.pool import Database
 from shared.messaging.service import Service
@@ -38,6 +43,8 @@ _POLL_S: Final = 1.0
 _MEASURE_EVERY_S: Final = 5.0
 _RETRY_S: Final = 0.5
 _PROGRESS_EVERY_S: Final = 1.0
+_RECHECK_S: Final = 60.0
+_NOT_SEEN: Final = "it could not be seen whether the image's content changed while it was being checked"
 _REPORT_BYTES_MAX: Final = 8 * 1024 * 1024
 
 logger = get_logger(__name__)
@@ -46,12 +53,17 @@ Check = Callable[[CheckRequested, OnProgress], Awaitable[Report]]
 
 
 class Workers:
-    """The workers of one process. `check` is a seam for benchmarks; services use the inspector."""
+    """The workers of one process. `check` is a seam for benchmarks; services use the inspector.
+
+    Raises `SettingsError` if a source of images cannot be used.
+    """
 
     def __init__(self, settings: CheckerSettings, check: Check | None = None) -> None:
         self._settings = settings
         self._check = check or self._check_location
+        self._sources: dict[str, Source] = sources_of(settings) if check is None else {}
         self._wake = asyncio.Event()
+        self._malware: MalwareSearch | None = None
 
     def wake(self) -> None:
         """Tell the workers that there may be a job."""
@@ -61,6 +73,7 @@ class Workers:
         """Work until cancelled; raises `SettingsError` if the inspector cannot be confined and nobody said it need not be."""
         if self._check == self._check_location:
             await self._probe_confinement()
+            self._malware = await asyncio.to_thread(_malware_search, self._settings)
         async with asyncio.TaskGroup() as group:
             for number in range(self._settings.workers):
                 group.create_task(self._work(service, f"worker.{number}"))
@@ -204,26 +217,32 @@ class Workers:
                 tx.emit(event, key=claim.image_id, sequence=sequence, correlation_id=claim.correlation_id)
 
     async def _check_location(self, request: CheckRequested, on_progress: OnProgress) -> Report:
-        descriptor = open_location(request.location, self._settings.image_roots)
+        until = time.monotonic() + self._settings.check_timeout_s
         try:
-            if content_version_of(os.fstat(descriptor)) != request.content_version:
+            wanted = Wanted(request.location, request.content_version, until, on_progress)
+            opened = await open_image(self._sources, wanted)
+        except ContentChanged:
+            raise LocationRefused(CHANGED) from None
+        try:
+            if opened.content_version not in (None, request.content_version):
                 raise LocationRefused(CHANGED)
+            left_s = max(1.0, until - time.monotonic())
             report = await check_file(
-                descriptor,
-                content_version=request.content_version,
+                opened.descriptor,
+                content_version=opened.file_version,
                 stated_format=request.format,
                 name=request.name,
                 claims=request.claims,
                 limits=InspectorLimits(
-                    wall_clock_s=self._settings.check_timeout_s,
-                    cpu_s=max(1, int(self._settings.check_timeout_s)),
-                    memory_bytes=self._settings.inspector_memory_bytes,
+                    wall_clock_s=left_s, cpu_s=max(1, int(left_s)), memory_bytes=self._settings.inspector_memory_bytes
                 ),
                 on_progress=on_progress,
                 command=self._settings.inspector_command,
+                malware=self._malware,
             )
+            report = await _still(report, request, opened)
         finally:
-            os.close(descriptor)
+            opened.close()
         if report.complete and not is_confined(report.confinement) and not self._settings.allow_unconfined:
             error = f"the inspector was not confined: {why_not(report.confinement)}"
             report = report.model_copy(update={"complete": False, "error": error})
@@ -239,3 +258,26 @@ class Workers:
                 metrics.CHECK_QUEUE_DEPTH.set(depth)
                 metrics.CHECK_QUEUE_AGE_SECONDS.set(age_s)
             await asyncio.sleep(_MEASURE_EVERY_S)
+
+
+async def _still(report: Report, request: CheckRequested, opened: Opened) -> Report:
+    """Return `report`, not complete if what it is about is not what was asked for or is not at its location any more."""
+    error = None
+    if is_digest(request.content_version) and report.image.digest not in (None, request.content_version):
+        error = CHANGED
+    elif report.complete:
+        try:
+            async with asyncio.timeout(_RECHECK_S):
+                await opened.recheck()
+        except ContentChanged:
+            error = CHANGED
+        except LocationRefused as refused:
+            error = f"{_NOT_SEEN}: {refused}"
+        except TimeoutError:
+            error = f"{_NOT_SEEN} in time"
+    return report if error is None else report.model_copy(update={"complete": False, "error": error})
+
+
+def _malware_search(settings: CheckerSettings) -> MalwareSearch:
+    clamd = None if settings.clamd is None else ClamdAddress.parse(settings.clamd)
+    return MalwareSearch((shipped_rules(),), clamd, settings.clamd_file_bytes)

@@ -116,7 +116,8 @@ class PackageList(Shape):
     """What one package database of the image lists.
 
     `namespace` is the distribution as a package URL names it (`debian`, `redhat`), `distro` the same with its version
-    (`debian-12`). Not `complete`: there were more than a report may hold.
+    (`debian-12`). Versions are as the manager compares them: with deb and rpm `[epoch:]version-release`. Not `complete`: there
+    were more than a report may hold, or `error` says why the database could not be read, or not to its end.
     """
 
     type: Literal["deb", "rpm", "apk"]
@@ -124,6 +125,7 @@ class PackageList(Shape):
     distro: ShortText | None = None
     complete: bool = True
     packages: Annotated[tuple[Package, ...], Field(max_length=PACKAGES_MAX)] = ()
+    error: ReportText | None = None
 
 
 class Report(Shape):

@@ -99,7 +99,8 @@ def _counted(item: Item) -> list[tuple[str, int, int]]:
 
 
 def _packages(lists: Sequence[PackageList]) -> str:
-    return ", ".join(
-        f"{len(one.packages)} {one.type}{f' ({one.distro})' if one.distro else ''}{'' if one.complete else ', and more'}"
-        for one in lists
-    )
+    return ", ".join(f"{len(one.packages)} {one.type}{f' ({one.distro})' if one.distro else ''}{_lacking(one)}" for one in lists)
+
+
+def _lacking(listed: PackageList) -> str:
+    return f": {listed.error}" if listed.error is not None else "" if listed.complete else ", and more"

@@ -185,6 +185,20 @@ def test_systemd_boot(changes: dict[str, bytes | str | None], level: str, code: 
     assert (found.level, found.code) == (level, code)
 
 
+@pytest.mark.parametrize(("kind", "level"), [("vfat", "ok"), ("xfs", "unsupported")])
+def test_systemd_boot_reads_only_what_uefi_reads(kind: str, level: str) -> None:
+    """kernel-install without an EFI system partition to see puts entries into /boot of the root file system."""
+    boot = {
+        "/loader/entries/one.conf": ARCH.replace("/cafe", "/boot/cafe"),
+        "/cafe/6.9.0/linux": bzimage("6.9.0"),
+        "/cafe/6.9.0/initrd": initramfs("6.9.0"),
+    }
+    root = {"/etc/fstab": "", **{f"/boot{path}": data for path, data in boot.items()}}
+    found = guestos_grub.judge(machine(root, kind=kind))
+    assert found.level == level
+    assert level == "ok" or "on xfs, which UEFI does not read" in found.advice
+
+
 @pytest.mark.parametrize(("root", "level", "code"), [(ROOT, "ok", None), (NOWHERE, "failed", "Grub.NoSuchDevice")])
 def test_unified_images_carry_their_command_line(root: str, level: str, code: str | None) -> None:
     image = unified(linux=bzimage(), cmdline=f"root=UUID={root} rw\n\0".encode(), uname=RELEASE.encode())

@@ -71,7 +71,9 @@ def full(text: str) -> Report:
         confinement=[short],
         timings_s={short: 1.0},
         image={"digest": "sha256:" + "a" * 64, "size_bytes": 1, "format": short},
-        packages=[{"type": "deb", "namespace": short, "distro": short, "packages": [{"name": text, "version": text}]}],
+        packages=[
+            {"type": "deb", "namespace": short, "distro": short, "packages": [{"name": text, "version": text}], "error": text}
+        ],
     )
 
 
