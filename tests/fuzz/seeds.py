@@ -2,7 +2,7 @@
 
 A seed is registered by `@seed(name, …)` on a function that makes it in a folder of its own. `markers` are bytes of the faults
 planted in its files: they are never changed, and as long as they are all on the disk the mutant has the faults. A module with
-more seeds need only be imported here, at the end.
+more seeds need only be imported by `tests/fuzz/__init__.py`.
 """
 
 import lzma
@@ -135,8 +135,8 @@ def by_mtools(image: Path, path: str) -> bytes:
 # --- file systems -----------------------------------------------------------------------------------------------------------
 
 
-def _ext(kind: str, *options: str, mib: int = 8, root: Root | None = None) -> Make:
-    """By debugfs and not from a folder, whose order is its own file system's."""
+def ext(kind: str, *options: str, mib: int = 8, root: Root | None = None) -> Make:
+    """Make an ext: by debugfs and not from a folder, whose order is its own file system's."""
 
     def make(folder: Path) -> Path:
         image, top, lines = folder / "image", _system(folder, root), []
@@ -156,10 +156,10 @@ def _ext(kind: str, *options: str, mib: int = 8, root: Root | None = None) -> Ma
 
 
 for _name, _make in {
-    "ext2": _ext("ext2"),
-    "ext3": _ext("ext3", mib=12),
-    "ext4": _ext("ext4"),
-    "ext4-4k": _ext("ext4", "-b", "4096", "-O", "inline_data", mib=16),
+    "ext2": ext("ext2"),
+    "ext3": ext("ext3", mib=12),
+    "ext4": ext("ext4"),
+    "ext4-4k": ext("ext4", "-b", "4096", "-O", "inline_data", mib=16),
 }.items():
     seed(_name, read_file=by_debugfs)(_make)
 
@@ -194,8 +194,8 @@ def _btrfs(folder: Path) -> Path:
     return image
 
 
-def _data(name: str) -> Make:
-    """What Linux itself made: see tests/inspector/data/make.sh."""
+def made_by_linux(name: str) -> Make:
+    """Take what Linux itself made: see tests/inspector/data/make.sh."""
 
     def make(folder: Path) -> Path:
         image = folder / "image"
@@ -213,7 +213,7 @@ def _data(name: str) -> Make:
 
 
 for _name in ("xfs", "btrfs", "ntfs"):
-    seed(f"{_name}-by-linux", markers=())(_data(_name))
+    seed(f"{_name}-by-linux", markers=())(made_by_linux(_name))
 
 
 def _fat(bits: int, mib: int) -> Make:
@@ -260,7 +260,7 @@ def _iso(folder: Path) -> Path:
 
 @seed("gpt", repairs=("gpt",))
 def _gpt(folder: Path) -> Path:
-    root, disk = _ext("ext4")(folder), folder / "disk"
+    root, disk = ext("ext4")(folder), folder / "disk"
     rows = ["label: gpt", "label-id: 00000000-2222-4333-8444-555555555555"]
     for number, (start, size, kind) in enumerate(_PARTITIONS):
         rows.append(f"start={start}MiB, size={size}MiB, type={kind}, uuid=0000000{number}-2222-4333-8444-555555555555")
@@ -274,12 +274,12 @@ def _gpt(folder: Path) -> Path:
 
 @seed("mbr")
 def _mbr(folder: Path) -> Path:
-    return mbr(folder / "disk", [(_ext("ext4")(folder), 8)])
+    return mbr(folder / "disk", [(ext("ext4")(folder), 8)])
 
 
 @seed("mbr-logical")
 def _mbr_logical(folder: Path) -> Path:
-    root, empty = _ext("ext4")(folder), folder / "empty"
+    root, empty = ext("ext4")(folder), folder / "empty"
     tool("truncate", "-s", "1M", empty)
     return mbr(folder / "disk", [(empty, 1), (empty, 1), (root, 8), (empty, 1)], logical=2)
 
@@ -287,7 +287,7 @@ def _mbr_logical(folder: Path) -> Path:
 @seed("lvm", repairs=("lvm",))
 def _lvm(folder: Path) -> Path:
     """Two physical volumes; the root lies on both."""
-    root = _ext("ext4")(folder)
+    root = ext("ext4")(folder)
     volumes = {"root": Lv(root, [(0, 0, 5), (1, 0, 3)]), "data": Lv(bytes(MIB), [(1, 3, 1)])}
     return mbr(folder / "disk", lvm(folder, "vg", [6, 5], volumes), type_="8e")
 
