@@ -60,6 +60,8 @@ class Input:
     path: Path
     on_progress: OnProgress = lambda _phase, _done, _total: None
     limits: InputLimits = field(default_factory=InputLimits)
+    endings: tuple[str, ...] = (".json",)
+    """Of the files that count in a folder."""
     _digest: str | None = None
 
     def refuse(self, why: str, advice: str = "fetch the file anew", *, place: str = "") -> NoReturn:
@@ -93,7 +95,7 @@ class Input:
         return whole.hexdigest()
 
     def files(self) -> Iterator[Path]:
-        """Yield the file, or every `*.json` beneath the folder in order; links are not followed."""
+        """Yield the file, or every one beneath the folder with one of the endings, in order; links are not followed."""
         if not self.is_folder():
             self._checked(self.path)
             yield self.path
@@ -105,13 +107,14 @@ class Input:
                 folders.clear()
             for name in sorted(names):
                 file = Path(at) / name
-                if name.endswith(".json") and not file.is_symlink() and file.is_file():
+                if name.endswith(self.endings) and not file.is_symlink() and file.is_file():
                     found += 1
                     if found > self.limits.entries:
                         self.refuse(f"it holds more than {self.limits.entries} files", "name the folder of one database")
                     yield file
         if not found:
-            self.refuse("there is no *.json in this folder", "name the folder that holds them, or the zip")
+            wanted = " or ".join(f"*{ending}" for ending in self.endings)
+            self.refuse(f"there is no {wanted} in this folder", "name the folder that holds them")
 
     def documents(self) -> Iterator[tuple[str, bytes]]:
         """Yield each JSON document of a zip or a folder, with its name; the file itself if it is neither."""
