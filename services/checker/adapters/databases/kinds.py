@@ -46,6 +46,9 @@ class Kind:
     where: str
     build: Build
     suffix: str = "sqlite"
+    """Of the index that is made."""
+    inputs: tuple[str, ...] = (".json",)
+    """How the names of the files end that count in a folder or zip of upstream's."""
 
 
 def _indexed(given: Input, file: Path, load: Callable[[IndexWriter], Built]) -> Built:
