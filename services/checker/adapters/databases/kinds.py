@@ -46,8 +46,9 @@ class Kind:
     where: str
     build: Build
     suffix: str = "sqlite"
-    endings: tuple[str, ...] = (".json",)
-    """Of the files that count, where a folder is given."""
+    """Of the index that is made."""
+    inputs: tuple[str, ...] = (".json",)
+    """How the names of the files end that count in a folder or zip of upstream's."""
 
 
 def _indexed(given: Input, file: Path, load: Callable[[IndexWriter], Built]) -> Built:
@@ -162,7 +163,7 @@ KINDS: Final = {
             "your own, or a collection of rules, as its folder of sources",
             _yara,
             suffix="rules",
-            endings=(".yar", ".yara"),
+            inputs=(".yar", ".yara"),
         ),
     )
 }
