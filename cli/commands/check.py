@@ -16,6 +16,7 @@ from cli.options import Json
 from cli.output import Output
 
 if TYPE_CHECKING:
+    from services.checker.adapters.malware_search import MalwareSearch
     from shared.contracts.gate import GateVerdict
     from shared.contracts.report import Item, Report
     from shared.policy import Policy
@@ -57,6 +58,15 @@ def command(
         Path | None,
         typer.Option(metavar="FILE", help="Write the installed packages as CycloneDX JSON; - for stdout.", show_default=False),
     ] = None,
+    clamd: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            envvar="IMAGE_COMMONS_CLAMD",
+            help="clamd that searches the files too: unix:/path or tcp:host:port.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check a disk image: what it is, whether it would start, whether it is safe to accept.
@@ -75,6 +85,7 @@ def command(
 
     out = Output(as_json=as_json)
     chosen = _policy(policy, region)
+    malware = _malware(clamd)
     _agree(file, as_json=as_json, targets=[target for target in (html, sbom) if target is not None])
     descriptor = _open(file)
     try:
@@ -86,6 +97,7 @@ def command(
                     name=file.stem if named else None,
                     limits=InspectorLimits(wall_clock_s=timeout_s, cpu_s=int(timeout_s)),
                     on_progress=on_progress,
+                    malware=malware,
                 )
             )
     except Exception as error:
@@ -122,6 +134,18 @@ def _policy(choice: str, region: str | None) -> Policy:
         return load_policy(choice)
     except PolicyError as error:
         raise CommandError("the policy cannot be used", where=choice, why=str(error), exit_code=ExitCode.USAGE) from error
+
+
+def _malware(clamd: str | None) -> MalwareSearch:
+    from services.checker.adapters.clamd import ClamdAddress
+    from services.checker.adapters.malware_rules import shipped_rules
+    from services.checker.adapters.malware_search import MalwareSearch
+
+    try:
+        address = None if clamd is None else ClamdAddress.parse(clamd)
+    except ValueError as error:
+        raise CommandError("that is no address of clamd", where=clamd, why=str(error), exit_code=ExitCode.USAGE) from error
+    return MalwareSearch((shipped_rules(),), address)
 
 
 def _agree(image: Path, *, as_json: bool, targets: list[Path]) -> None:

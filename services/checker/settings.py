@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from services.checker.adapters.clamd import ClamdAddress
 from services.checker.adapters.sources.configured import HttpsSources, S3Store, check_stores
 from shared.settings import CommonSettings, Port, Seconds
 
@@ -39,9 +40,22 @@ class CheckerSettings(CommonSettings):
         default=False,
         description="Check images although the system cannot confine the inspector: what a hostile image makes it do, it does.",
     )
+    clamd: str | None = Field(
+        default=None, description="Where clamd listens, if it is to search images too: unix:/path/of/its/socket or tcp:host:port."
+    )
+    clamd_file_bytes: int = Field(
+        default=100 << 20, ge=1, description="The largest file given to clamd; at most its StreamMaxLength."
+    )
     inspector_command: tuple[str, ...] | None = Field(
         default=None, description="The program that inspects, as JSON list of words; the shipped inspector by default."
     )
+
+    @field_validator("clamd")
+    @classmethod
+    def _clamd_is_an_address(cls, value: str | None) -> str | None:
+        if value is not None:
+            ClamdAddress.parse(value)
+        return value
 
     @model_validator(mode="after")
     def _lease_outlives_renewals(self) -> Self:

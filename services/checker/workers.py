@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
+from services.checker.adapters.clamd import ClamdAddress
 from services.checker.adapters.inspector_process import InspectorLimits, OnProgress, inspect_image
 from services.checker.adapters.jobs import (
     Claim,
@@ -20,6 +21,8 @@ from services.checker.adapters.jobs import (
     store_report,
 )
 from services.checker.adapters.locations import LocationRefused
+from services.checker.adapters.malware_rules import shipped_rules
+from services.checker.adapters.malware_search import MalwareSearch
 from services.checker.adapters.sources.base import ContentChanged, Opened, Source, Wanted, is_digest
 from services.checker.adapters.sources.opening import open_image
 from services.checker.domain.confinement import is_confined, why_not
@@ -60,6 +63,7 @@ class Workers:
         self._check = check or self._check_location
         self._sources: dict[str, Source] = sources_of(settings) if check is None else {}
         self._wake = asyncio.Event()
+        self._malware: MalwareSearch | None = None
 
     def wake(self) -> None:
         """Tell the workers that there may be a job."""
@@ -69,6 +73,7 @@ class Workers:
         """Work until cancelled; raises `SettingsError` if the inspector cannot be confined and nobody said it need not be."""
         if self._check == self._check_location:
             await self._probe_confinement()
+            self._malware = await asyncio.to_thread(_malware_search, self._settings)
         async with asyncio.TaskGroup() as group:
             for number in range(self._settings.workers):
                 group.create_task(self._work(service, f"worker.{number}"))
@@ -233,6 +238,7 @@ class Workers:
                 ),
                 on_progress=on_progress,
                 command=self._settings.inspector_command,
+                malware=self._malware,
             )
             report = await _still(report, request, opened)
         finally:
@@ -270,3 +276,8 @@ async def _still(report: Report, request: CheckRequested, opened: Opened) -> Rep
         except TimeoutError:
             error = f"{_NOT_SEEN} in time"
     return report if error is None else report.model_copy(update={"complete": False, "error": error})
+
+
+def _malware_search(settings: CheckerSettings) -> MalwareSearch:
+    clamd = None if settings.clamd is None else ClamdAddress.parse(settings.clamd)
+    return MalwareSearch((shipped_rules(),), clamd, settings.clamd_file_bytes)

@@ -16,6 +16,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
+from services.checker.adapters.malware_search import HandedOver
 from shared.contracts.facts import Claims
 from shared.contracts.gate import missing_items
 from shared.contracts.report import PACKAGES_MAX, Attributes, Item, PackageList
@@ -98,14 +99,20 @@ async def inspect_image(
     limits: InspectorLimits = InspectorLimits(),
     on_progress: OnProgress = lambda _phase, _done, _total: None,
     command: Sequence[str] | None = None,
+    malware: HandedOver | None = None,
 ) -> Inspection:
-    """Inspect the image open at `descriptor`, which stays the caller's. Raises `OSError` only if no process can be started."""
+    """Inspect the image open at `descriptor`, which stays the caller's; `malware` is what to search it with, if anything.
+
+    Raises `OSError` only if no process can be started.
+    """
+    malware = malware or HandedOver()
     arguments = [
         *(command or default_command()),
         *("--fd", str(descriptor), "--memory-bytes", str(limits.memory_bytes), "--cpu-s", str(limits.cpu_s)),
         *(("--format", stated_format) if stated_format is not None else ()),
         # With an equals sign: a name may begin with a hyphen.
         *((f"--name={name}",) if name is not None else ()),
+        *malware.arguments,
         *((f"--claims={claims.model_dump_json(exclude_none=True)}",) if claims is not None else ()),
     ]
     process = await asyncio.create_subprocess_exec(
@@ -113,12 +120,13 @@ async def inspect_image(
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        pass_fds=(descriptor,),
+        pass_fds=(descriptor, *malware.descriptors),
         env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
         cwd="/",
         limit=_LINE_BYTES_MAX,
         start_new_session=True,
     )
+    malware.started()
     inspection = Inspection()
     complaints = asyncio.create_task(_complaints(process))
     try:

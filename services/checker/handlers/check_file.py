@@ -12,6 +12,7 @@ from uuid_utils import uuid7
 
 from services.checker.adapters.digest import Hashed, digest_of
 from services.checker.adapters.inspector_process import InspectorLimits, OnProgress, inspect_image
+from services.checker.adapters.malware_search import MalwareSearch, hand_over
 from shared.contracts.content_version import content_version_of
 from shared.contracts.facts import Claims
 from shared.contracts.report import ImageFile, Report
@@ -21,7 +22,7 @@ _TELL_EVERY_S: Final = 0.2
 CHANGED: Final = "the image's content changed while it was being checked"
 
 
-async def check_file(
+async def check_file(  # noqa: PLR0913 - what is said of an image, and what it is judged by; each can be left out
     descriptor: int,
     *,
     content_version: str | None = None,
@@ -31,8 +32,11 @@ async def check_file(
     limits: InspectorLimits | None = None,
     on_progress: OnProgress = lambda _phase, _done, _total: None,
     command: Sequence[str] | None = None,
+    malware: MalwareSearch | None = None,
 ) -> Report:
     """Check the file open, read-only, at `descriptor`, which stays the caller's; `name` and `claims` are what is said of it.
+
+    With `malware` its files are searched for it.
 
     The report has no policy and no outcome: it says what was found, and in `error` why it is not complete, if so. A file whose
     content version is another one afterwards than `content_version` (by default: than at the start) gives an incomplete report,
@@ -49,15 +53,18 @@ async def check_file(
     digesting = asyncio.create_task(asyncio.to_thread(digest_of, descriptor, cancelled, hashed := Hashed()))
     digesting.add_done_callback(lambda _: timings.update(digest=round(time.monotonic() - began, 3)))
     try:
-        inspection = await inspect_image(
-            descriptor,
-            stated_format=stated_format,
-            name=name,
-            claims=claims,
-            limits=limits,
-            on_progress=on_progress,
-            command=command,
-        )
+        async with hand_over(malware) as handed:
+            inspection = await inspect_image(
+                descriptor,
+                stated_format=stated_format,
+                name=name,
+                claims=claims,
+                limits=limits,
+                on_progress=on_progress,
+                command=command,
+                malware=handed,
+            )
+            inspection.items = await handed.completed(inspection.items)
         timings["inspection"] = round(time.monotonic() - began, 3)
         image_digest = await _until(began + limits.wall_clock_s, digesting, hashed, size_bytes, on_progress)
     finally:
@@ -76,6 +83,7 @@ async def check_file(
             format=inspection.format,
         ),
         rules_version=RULES_VERSION,
+        databases=tuple(handed.databases),
         started_at=started_at,
         finished_at=datetime.now(UTC),
         attributes=inspection.attributes,

@@ -12,8 +12,10 @@ import codecs
 import json
 import sys
 import time
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -21,8 +23,13 @@ from claimed import Claimed, claimed
 from confinement import confine
 from parsers import keep_at_hand
 
+if TYPE_CHECKING:
+    from malware.job import Job
+
 VERSION = "1"
 _TELL_EVERY_S = 0.2
+MALWARE = "SECURITY.Malware"
+"""The item that is judged only where there are rules to judge it by."""
 
 
 class Line:
@@ -57,8 +64,8 @@ def import_all() -> None:
     keep_at_hand()
 
 
-def inspect(descriptor: int, stated_format: str | None, said: Claimed, line: Line) -> None:
-    """Look at the image and say what was found."""
+def inspect(descriptor: int, stated_format: str | None, said: Claimed, line: Line, job: "Job | None") -> None:
+    """Look at the image and say what was found; the search for malware comes last, when the second process has begun it."""
     from containers import look
     from facts import gather
     from family import family_of
@@ -68,8 +75,9 @@ def inspect(descriptor: int, stated_format: str | None, said: Claimed, line: Lin
     header = look(descriptor, stated_format)
     line.say("image", {"format": header.format, "size_bytes": header.size_bytes, "virtual_size_bytes": header.virtual_size_bytes})
     facts = gather(descriptor, header, line.progress)
-    facts.claimed = said
-    wanted = [item for item in ITEMS if family_of(facts) in item.FAMILIES]
+    facts.claimed, facts.malware = said, job
+    wanted = [item for item in ITEMS if family_of(facts) in item.FAMILIES and item.NAME != MALWARE]
+    wanted += [item for item in ITEMS if item.NAME == MALWARE and job is not None]
     for number, item in enumerate(wanted):
         line.progress("items", number, len(wanted))
         line.say("item", judge(item, facts).as_document())
@@ -88,12 +96,35 @@ def main() -> None:
     parser.add_argument("--claims", default=None, help="what its metadata claims, as a JSON object")
     parser.add_argument("--memory-bytes", type=int, default=1 << 30, help="address space it may use")
     parser.add_argument("--cpu-s", type=int, default=120, help="seconds of CPU it may use")
+    parser.add_argument("--rules-fd", type=int, action="append", default=[], help="compiled YARA-X rules to search with")
+    parser.add_argument("--stream-fd", type=int, action="append", default=[], help="pipes that take the files' contents")
+    parser.add_argument("--stream-file-bytes", type=int, default=100 << 20, help="larger files are not written there")
     arguments = parser.parse_args()
     import_all()
-    held = confine(memory_bytes=arguments.memory_bytes, cpu_s=arguments.cpu_s)
+    job, held = _confined(arguments)
     line = Line()
     line.say("begin", {"version": VERSION, "confinement": held})
-    inspect(arguments.fd, arguments.format, claimed(arguments.name, arguments.claims), line)
+    inspect(arguments.fd, arguments.format, claimed(arguments.name, arguments.claims), line, job)
+
+
+def _confined(arguments: argparse.Namespace) -> "tuple[Job | None, list[str]]":
+    """Load the rules, if any, and start the second process; then confine this one. Returns what holds all of them."""
+
+    def confined(start_threads: Callable[[], None]) -> list[str]:
+        return confine(memory_bytes=arguments.memory_bytes, cpu_s=arguments.cpu_s, start_threads=start_threads)
+
+    if not arguments.rules_fd:
+        return None, confined(lambda: None)
+    from malware.job import Job, image_at
+
+    job = Job(arguments.rules_fd, arguments.stream_fd, arguments.stream_file_bytes)
+    job.start_second(confined, lambda: image_at(arguments.fd, arguments.format))
+    held = confined(job.start_threads)
+    second = job.second_held()
+    if second is None:
+        return job, held
+    # Only what holds both of them holds.
+    return job, [one for one in held if one in second] + [one for one in second if one not in held]
 
 
 if __name__ == "__main__":

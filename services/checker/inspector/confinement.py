@@ -9,6 +9,7 @@ import ctypes
 import os
 import resource
 import signal
+from collections.abc import Callable
 
 NO_FILES = "no files (Landlock)"
 NO_CALLS = "only reading system calls (seccomp)"
@@ -22,11 +23,14 @@ _LANDLOCK_RESTRICT_SELF = 446
 _LANDLOCK_CREATE_RULESET_VERSION = 1
 _SCMP_ACT_ALLOW = 0x7FFF0000
 _SCMP_ACT_EPERM = 0x00050001
+_SCMP_FLTATR_CTL_TSYNC = 4
 _ALLOWED_CALLS = (
     *("read", "pread64", "readv", "lseek", "write", "writev", "close", "fstat", "newfstatat", "fcntl", "dup", "ioctl"),
     *("mmap", "munmap", "mremap", "mprotect", "madvise", "brk", "futex", "sched_yield", "poll", "ppoll"),
     *("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall", "tgkill", "getpid", "gettid"),
     *("clock_gettime", "clock_getres", "clock_nanosleep", "gettimeofday", "getrandom", "getrusage", "exit", "exit_group"),
+    # What a thread that was started just before does first.
+    *("rseq", "set_robust_list"),
 )
 """What Python and the parsers need once all is imported. No open, no socket, no exec, no process, no thread."""
 
@@ -45,10 +49,11 @@ class _RulesetAttributes(ctypes.Structure):
     )
 
 
-def confine(*, memory_bytes: int, cpu_s: int) -> list[str]:
+def confine(*, memory_bytes: int, cpu_s: int, start_threads: Callable[[], None] = lambda: None) -> list[str]:
     """Limit this process for good; returns the names of what holds, and why the rest does not.
 
-    Everything that is to be imported or opened must be by now: afterwards nothing can be.
+    Everything that is to be imported or opened must be by now: afterwards nothing can be. `start_threads` is called when all but
+    seccomp holds: a thread inherits the rest, and seccomp is put on all of them at once.
     """
     libc, seccomp = ctypes.CDLL(None, use_errno=True), _libseccomp()
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -59,6 +64,7 @@ def confine(*, memory_bytes: int, cpu_s: int) -> list[str]:
     _set_limits(memory_bytes, cpu_s)
     held.append("limits on memory, CPU and files")
     held.append(_no_files(libc))
+    start_threads()
     held.append(_no_calls(seccomp))
     return held
 
@@ -121,5 +127,6 @@ def _no_calls(library: ctypes.CDLL | None) -> str:
         number = library.seccomp_syscall_resolve_name(name.encode())
         if number >= 0:  # not every architecture has every call
             library.seccomp_rule_add_array(context, ctypes.c_uint32(_SCMP_ACT_ALLOW), number, 0, None)
-    failed = library.seccomp_load(context)
+    # All threads of the process get the filter, or none does and it fails.
+    failed = library.seccomp_attr_set(context, _SCMP_FLTATR_CTL_TSYNC, ctypes.c_uint32(1)) or library.seccomp_load(context)
     return f"NOT {NO_CALLS}: {os.strerror(-failed).lower()}" if failed else NO_CALLS

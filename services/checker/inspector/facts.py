@@ -7,7 +7,7 @@ items that need it say `unsupported` with the reason, and the others are not har
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 import volumes
 from claimed import Claimed
@@ -16,6 +16,9 @@ from filesystems.base import FileSystem
 from findings import Unreadable, attempt
 from tree import Tree
 from volumes.volume import Volume
+
+if TYPE_CHECKING:
+    from malware.job import Job
 
 T = TypeVar("T")
 Tell = Callable[[str, int, int], None]
@@ -27,7 +30,8 @@ class Facts:
     """What was found. `unreadable` is why nothing beyond the header could be read, if so.
 
     `disk` is the virtual disk, `root` the volume of the root file system, `tree` its files with what fstab mounts on them;
-    `root_reasons` is why file systems could not be opened; `claimed` is what others say of the image.
+    `root_reasons` is why file systems could not be opened; `claimed` is what others say of the image;
+    `malware` the search for it, where there are rules.
     """
 
     header: Header
@@ -38,6 +42,7 @@ class Facts:
     tree: Tree | None = None
     root_reasons: list[Unreadable] = field(default_factory=list)
     claimed: Claimed = field(default_factory=Claimed)
+    malware: "Job | None" = None
     tell: Tell = lambda _phase, _done, _total: None
     _known: dict[Callable[["Facts"], Any], Any] = field(default_factory=dict)
 

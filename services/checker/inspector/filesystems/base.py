@@ -58,6 +58,11 @@ class FileSystem(ABC):
     def root(self) -> Node:
         """The top directory."""
 
+    @property
+    def device(self) -> object:
+        """What tells file systems on different devices apart; subvolumes of one have the same."""
+        return self
+
     @abstractmethod
     def children(self, node: Node) -> Iterator[tuple[str, Node]]:
         """Yield the directory's entries, `.` and `..` left out; names that are not UTF-8 with surrogates."""

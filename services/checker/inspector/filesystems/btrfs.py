@@ -57,6 +57,11 @@ class BtrfsFileSystem(FileSystem):
         """The top directory of the subvolume."""
         return self._root
 
+    @property
+    def device(self) -> object:
+        """The parser, which all subvolumes share."""
+        return self._fs
+
     def children(self, node: Node) -> Iterator[tuple[str, Node]]:
         """Yield the directory's entries; subvolumes are directories."""
         if node.size > DIRECTORY_BYTES_MAX:

@@ -6,11 +6,12 @@ import stat
 import struct
 import uuid
 from collections.abc import Iterator
-from typing import BinaryIO, ClassVar
+from typing import BinaryIO, ClassVar, cast
 
 from filesystems.base import DIRECTORY_BYTES_MAX, LINK_BYTES_MAX, FileSystem, Node, Stat
 from filesystems.ext_attributes import in_block, in_inode
 from filesystems.ext_blocks import Blocks
+from filesystems.ext_files import MappedFile
 from filesystems.ext_tables import InodeTable, entries
 from findings import Unreadable
 from part import Part
@@ -87,7 +88,7 @@ class ExtFileSystem(FileSystem):
 
     def _directory(self, node: Node) -> Iterator[tuple[bytes, int]]:
         """Yield the directory's content, and how long a block of it is that no entry leaves."""
-        if not node.inode.i_flags & _INLINE_FLAG:
+        if not self._inodes.mapping(node.inum).flags & _INLINE_FLAG:
             yield self.open(node).read(node.size), self._blocks.size
             return
         # In the inode itself: the number of its parent, entries in the rest of the map, and more in an attribute.
@@ -102,25 +103,23 @@ class ExtFileSystem(FileSystem):
 
     def open(self, node: Node) -> BinaryIO:
         """Return the file's content."""
-        from dissect.util.stream import RunlistStream
-
-        flags = node.inode.i_flags
-        if flags & _INLINE_FLAG:
+        facts, mapping = self._inodes.stat(node.inum), self._inodes.mapping(node.inum)
+        size, extents = facts.size, bool(mapping.flags & _EXTENTS_FLAG)
+        if mapping.flags & _INLINE_FLAG:
             return io.BytesIO(self._inline(node))
-        if stat.S_ISLNK(node.inode.i_mode) and node.size < _MAP_BYTES:
-            return io.BytesIO(bytes(node.inode.i_block)[: node.size])
-        if not flags & _EXTENTS_FLAG and node.size > _MAPPED_BYTES_MAX:
+        if facts.kind == stat.S_IFLNK and size < _MAP_BYTES:
+            return io.BytesIO(mapping.i_block[:size])
+        if not extents and size > _MAPPED_BYTES_MAX:
             raise Unreadable("FileTooLarge", f"a file without extents of more than {_MAPPED_BYTES_MAX} bytes")
-        length = -(-node.size // self._blocks.size)
         with self._part.one_question():
-            runs = self._blocks.runs(bytes(node.inode.i_block), length, extents=bool(flags & _EXTENTS_FLAG))
-        return RunlistStream(self._part, runs, node.size, self._blocks.size)  # type: ignore[no-any-return]
+            runs = self._blocks.runs(mapping.i_block, -(-size // self._blocks.size), extents=extents)
+        return cast("BinaryIO", MappedFile(self._part, runs, size, self._blocks.size))
 
     def _inline(self, node: Node) -> bytes:
         """Return content that lies in the inode: in its map, and the rest in an attribute."""
         if node.size > _INLINE_BYTES_MAX:
             raise Unreadable("InlineDataDamaged", f"a file of {node.size} bytes inside its inode")
-        data = bytes(node.inode.i_block)
+        data = self._inodes.mapping(node.inum).i_block
         if node.size > _MAP_BYTES:
             data += self.xattrs(node).get("system.data", b"")
         if len(data) < node.size:
@@ -150,7 +149,7 @@ class ExtFileSystem(FileSystem):
         if number > self._fs.sb.s_inodes_count:
             raise Unreadable("AttributesDamaged", f"an extended attribute in inode {number}, which there is not")
         value = self._fs.get_inode(number)
-        if value.inode.i_flags & _INLINE_FLAG or value.size < size:
+        if self._inodes.mapping(number).flags & _INLINE_FLAG or value.size < size:
             raise Unreadable("AttributesDamaged", f"an extended attribute of {size} bytes in inode {number}, which is shorter")
         return self.open(value).read(size)
 

@@ -23,6 +23,8 @@ _WRITTEN_MAX = 0x8000
 _HEADER = struct.Struct("<HHHH4x")
 _LEAF = struct.Struct("<IHHI")
 _INDEX = struct.Struct("<IIH2x")
+_RUNS_MAX = 1_000_000
+"""A file of a terabyte in pieces of one MiB."""
 _DIRECT = 12
 _LEVELS = 3
 
@@ -60,6 +62,8 @@ class Blocks:
                 runs.append((None, logical - at))
             at = logical + count
             last, last_count = runs[-1] if runs else (None, 0)
+            if len(runs) > _RUNS_MAX:
+                raise Unreadable("ExtentsDamaged", f"a file in more than {_RUNS_MAX} pieces")
             if runs and first is not None and last is not None and last + last_count == first:
                 runs[-1] = (last, last_count + count)
             else:

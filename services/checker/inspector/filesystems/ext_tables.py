@@ -9,6 +9,7 @@ import stat
 import struct
 from collections import OrderedDict
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from filesystems.base import Stat
 from findings import Unreadable
@@ -16,7 +17,15 @@ from part import Part
 
 _CACHED_BLOCKS_MAX = 256
 _INODE = struct.Struct("<HHI8xI4xH")
+_MAPPING = struct.Struct("<32xI4x60s")
 _ENTRY = struct.Struct("<IHBB")
+
+
+class Mapping(NamedTuple):
+    """Where an inode's content is: its flags, and the 60 bytes that map its blocks."""
+
+    flags: int
+    i_block: bytes
 
 
 class InodeTable:
@@ -49,6 +58,10 @@ class InodeTable:
         return Stat(
             stat.S_IFMT(mode), stat.S_IMODE(mode), uid | uid_high << 16, gid | gid_high << 16, size | size_high << 32, mtime
         )
+
+    def mapping(self, number: int) -> Mapping:
+        """Return where the content of inode `number` is; raises as `stat`."""
+        return Mapping(*_MAPPING.unpack_from(self.raw(number)))
 
     def raw(self, number: int) -> bytes:
         """Return the bytes of inode `number`, all that its table holds of it; raises as `stat`."""

@@ -105,6 +105,26 @@ class Source:
         return bool(self._ready)
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a decompressor may take: bytes for xz, the largest window for zstd as a power of two."""
+
+    xz_bytes: int = XZ_MEMORY_BYTES_MAX
+    zstd_window_log: int = ZSTD_WINDOW_LOG_MAX
+
+
+_AS_LINUX = Memory()
+
+
+class _Stream(Protocol):
+    def read(self, length: int) -> bytes: ...
+    def put_back(self, data: bytes) -> None: ...
+
+
+class _Spender(Protocol):
+    def spend(self, *, bytes_in: int = 0, bytes_out: int = 0) -> None: ...
+
+
 class _Decompressor(Protocol):
     eof: bool
     needs_input: bool
@@ -113,11 +133,11 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
-class _Gzip:
+class _Zlib:
     """zlib's object with the manners of the others."""
 
-    def __init__(self) -> None:
-        self._zlib, self._tail = zlib.decompressobj(wbits=31), b""
+    def __init__(self, wbits: int) -> None:
+        self._zlib, self._tail = zlib.decompressobj(wbits=wbits), b""
 
     @property
     def eof(self) -> bool:
@@ -137,26 +157,29 @@ class _Gzip:
         return made
 
 
-def _decompressor(name: str) -> _Decompressor:
-    if name == "gzip":
-        return _Gzip()
+def _decompressor(name: str, memory: Memory) -> _Decompressor:
+    if name in {"gzip", "deflate"}:
+        return _Zlib(31 if name == "gzip" else -15)
     if name == "bzip2":
         return bz2.BZ2Decompressor()
     if name in {"xz", "lzma"}:
         kind = lzma.FORMAT_XZ if name == "xz" else lzma.FORMAT_ALONE
-        return lzma.LZMADecompressor(format=kind, memlimit=XZ_MEMORY_BYTES_MAX)
+        return lzma.LZMADecompressor(format=kind, memlimit=memory.xz_bytes)
     if name == "zstd":
-        return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW_LOG_MAX})
+        return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: memory.zstd_window_log})
     raise Unreadable("UnknownCompression", f"{name} is a compression that is not read here")
 
 
 class Unpacked:
-    """What one compressed frame of `source` holds, read forward; `source` then stands behind the frame."""
+    """What one compressed frame of `source` holds, read forward; `source` then stands behind the frame.
 
-    def __init__(self, source: Source, name: str, budget: Budget) -> None:
+    `name` is what `format_of` returns, or `deflate` for bare deflated data.
+    """
+
+    def __init__(self, source: _Stream, name: str, budget: _Spender, memory: Memory = _AS_LINUX) -> None:
         self._source, self._budget, self._ready, self._at = source, budget, b"", 0
         self._lz4 = name == "lz4"
-        self._decompressor = None if self._lz4 else _decompressor(name)
+        self._decompressor = None if self._lz4 else _decompressor(name, memory)
         if self._lz4:
             source.read(4)
         self._ended = False
