@@ -40,6 +40,15 @@ class CheckerSettings(CommonSettings):
         default=False,
         description="Check images although the system cannot confine the inspector: what a hostile image makes it do, it does.",
     )
+    databases: Path | None = Field(
+        default=None,
+        description="Folder of the databases that `image-commons databases add` makes; read anew for each check.",
+    )
+    policy: str = Field(
+        default="gate",
+        min_length=1,
+        description="The policy, as publisher's: where it blocks for want of a database, checks wait until there is one.",
+    )
     clamd: str | None = Field(
         default=None, description="Where clamd listens, if it is to search images too: unix:/path/of/its/socket or tcp:host:port."
     )

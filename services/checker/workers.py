@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Final
 
 from services.checker.adapters.clamd import ClamdAddress
+from services.checker.adapters.databases.store import DatabaseStore
 from services.checker.adapters.inspector_process import InspectorLimits, OnProgress, inspect_image
 from services.checker.adapters.jobs import (
     Claim,
@@ -28,13 +29,16 @@ from services.checker.adapters.sources.opening import open_image
 from services.checker.domain.confinement import is_confined, why_not
 from services.checker.domain.result import completed, failed
 from services.checker.handlers.check_file import CHANGED, check_file
+from services.checker.handlers.need_databases import measure_ages, wanted_databases, why_wait
 from services.checker.settings import CheckerSettings
 from services.checker.sources import sources_of
 from shared import faults
 from shared.contracts.checks import CheckProgressed, CheckRequested
 from shared.contracts.report import Report
+from shared.contracts.rules import RULES_VERSION
 from shared.database.pool import Database
 from shared.messaging.service import Service
+from shared.policy import Policy, PolicyError, load_policy
 from shared.settings import SettingsError
 from shared.telemetry import metrics
 from shared.telemetry.logs import get_logger
@@ -55,7 +59,7 @@ Check = Callable[[CheckRequested, OnProgress], Awaitable[Report]]
 class Workers:
     """The workers of one process. `check` is a seam for benchmarks; services use the inspector.
 
-    Raises `SettingsError` if a source of images cannot be used.
+    Raises `SettingsError` if the policy or a source of images cannot be used.
     """
 
     def __init__(self, settings: CheckerSettings, check: Check | None = None) -> None:
@@ -63,17 +67,25 @@ class Workers:
         self._check = check or self._check_location
         self._sources: dict[str, Source] = sources_of(settings) if check is None else {}
         self._wake = asyncio.Event()
+        self._store = None if settings.databases is None else DatabaseStore(settings.databases)
+        self._wanted = wanted_databases(_policy(settings), RULES_VERSION)
+        self._waiting: str | None = None
         self._malware: MalwareSearch | None = None
 
     def wake(self) -> None:
         """Tell the workers that there may be a job."""
         self._wake.set()
 
+    async def databases_need(self) -> str | None:
+        """Return which database is missing that the policy asks for, or too old; None if checks need not wait."""
+        return None if self._wanted is None else await asyncio.to_thread(why_wait, self._store, self._wanted)
+
     async def run(self, service: Service) -> None:
         """Work until cancelled; raises `SettingsError` if the inspector cannot be confined and nobody said it need not be."""
         if self._check == self._check_location:
             await self._probe_confinement()
-            self._malware = await asyncio.to_thread(_malware_search, self._settings)
+            service.health.needs["databases"] = self.databases_need
+            await self._search()
         async with asyncio.TaskGroup() as group:
             for number in range(self._settings.workers):
                 group.create_task(self._work(service, f"worker.{number}"))
@@ -111,7 +123,9 @@ class Workers:
                     await asyncio.wait_for(self._wake.wait(), _POLL_S)
 
     async def _turn(self, database: Database, beat: Callable[[], None]) -> bool:
-        """Claim and do one job; returns whether there was one."""
+        """Claim and do one job; returns whether there was one, and it need not wait for a database."""
+        if self._check == self._check_location and await self._waits_for_databases():
+            return False
         async with database.transaction() as tx:
             claim = await claim_job(tx, self._settings.lease_s)
             if claim is None:
@@ -126,6 +140,14 @@ class Workers:
         if claim.number <= self._settings.claims_max:
             await self._do(database, claim, beat)
         return True
+
+    async def _waits_for_databases(self) -> bool:
+        why = await self.databases_need()
+        if why != self._waiting:
+            self._waiting = why
+            metrics.DATABASES_MISSING.set(why is not None)
+            await logger.awarning("checks_wait_for_a_database" if why else "checks_go_on", why=why)
+        return why is not None
 
     async def _do(self, database: Database, claim: Claim, beat: Callable[[], None]) -> None:
         began = time.monotonic()
@@ -216,6 +238,12 @@ class Workers:
                 tx.traceparent = claim.traceparent
                 tx.emit(event, key=claim.image_id, sequence=sequence, correlation_id=claim.correlation_id)
 
+    async def _search(self) -> MalwareSearch:
+        """Return what to search for malware with; the rules are compiled once."""
+        if self._malware is None:
+            self._malware = await asyncio.to_thread(_malware_search, self._settings)
+        return self._malware
+
     async def _check_location(self, request: CheckRequested, on_progress: OnProgress) -> Report:
         until = time.monotonic() + self._settings.check_timeout_s
         try:
@@ -238,7 +266,8 @@ class Workers:
                 ),
                 on_progress=on_progress,
                 command=self._settings.inspector_command,
-                malware=self._malware,
+                databases=self._store,
+                malware=await self._search(),
             )
             report = await _still(report, request, opened)
         finally:
@@ -257,7 +286,16 @@ class Workers:
             else:
                 metrics.CHECK_QUEUE_DEPTH.set(depth)
                 metrics.CHECK_QUEUE_AGE_SECONDS.set(age_s)
+            await asyncio.to_thread(measure_ages, self._store)
             await asyncio.sleep(_MEASURE_EVERY_S)
+
+
+def _policy(settings: CheckerSettings) -> Policy:
+    try:
+        return load_policy(settings.policy)
+    except PolicyError as error:
+        message = f"The policy is not usable; correct it and start again:\n{error}"
+        raise SettingsError(message) from error
 
 
 async def _still(report: Report, request: CheckRequested, opened: Opened) -> Report:

@@ -69,12 +69,16 @@ class Attributes(Shape):
 
 
 class ScanDatabase(Shape):
-    """A database a check used: its name, version and date (RFC 3339, the time of day may be left out), and what it is for."""
+    """A database a check used: its name, version and date (RFC 3339, the time of day may be left out), and what it is for.
+
+    `digest` is of the upstream's file that it was made from.
+    """
 
     name: ShortText
     version: ShortText
     date: ShortText
     purpose: Literal["vulnerabilities", "malware", "hashes"] | None = None
+    digest: Digest | None = None
 
 
 class ImageFile(Shape):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.fuzz.mutant import Copy, Mutant, made
-from tests.fuzz.seeds import SEEDS, Seed
+from tests.fuzz.seeds import FAULTY_FILES, SEEDS, Seed, faulty
 from tests.fuzz.target import Answer, Bounds, Target
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "inspector" / "data" / "found"
@@ -19,7 +19,7 @@ _SMALLER_TRIES_MAX: Final = 200
 
 @dataclass(frozen=True)
 class Finding:
-    """A mutant, and what is wrong: `hang`, `death`, `memory`, `lie`, `pass`, or `differs`; in `detail` how."""
+    """A mutant, and what is wrong: `hang`, `death`, `memory`, `lie`, `pass`, `overlooked`, or `differs`; in `detail` how."""
 
     kind: str
     detail: str
@@ -57,9 +57,24 @@ def judge(answer: Answer, mutant: Mutant, image: Path, bounds: Bounds) -> Findin
     wrong = answer.trouble(bounds)
     if wrong is not None:
         return Finding(*wrong, mutant)
+    overlooked = _overlooked(answer, image, SEEDS[mutant.seed])
+    if overlooked is not None:
+        return Finding("overlooked", overlooked, mutant)
     if answer.gate.outcome != "passed":
         return None
     return Finding("pass", "it passes, its parent did not", mutant) if has_faults(image, SEEDS[mutant.seed]) else None
+
+
+def _overlooked(answer: Answer, image: Path, seed: Seed) -> str | None:
+    """Return which item is `ok` though another reader finds the files that made it fail as they were, if one is."""
+    if seed.read_file is None:
+        return None
+    for item in answer.inspection.items:
+        files = FAULTY_FILES.get(item.name, ()) if item.level == "ok" else ()
+        contents = faulty().files
+        if files and all(seed.read_file(image, path) == contents[path.strip("/")] for path in files):
+            return f"{item.name} is ok, and {files[0]} what it was"
+    return None
 
 
 def has_faults(image: Path, seed: Seed) -> bool:

@@ -2,13 +2,14 @@
 
 A seed is registered by `@seed(name, …)` on a function that makes it in a folder of its own. `markers` are bytes of the faults
 planted in its files: they are never changed, and as long as they are all on the disk the mutant has the faults. A module with
-more seeds need only be imported here, at the end.
+more seeds need only be imported by `tests/fuzz/__init__.py`.
 """
 
 import lzma
 import os
 import shutil
 import stat
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,13 @@ _KEY_FAULT: Final = f"MC4CAQAwBQYDK2VwBCIEIE{'Fuzz' * 10}A=\n"
 _SEARCH: Final = f"search --no-floppy --fs-uuid --set=root {_GRUB_FAULT}"
 FAULTS: Final = tuple(one.encode() for one in (_FSTAB_FAULT, _SEARCH, _SHADOW_FAULT, _KEY_FAULT))
 """Four faults in four folders, each judged by another item: no change of one place makes the gate forget all of them."""
+FAULTY_FILES: Final[dict[str, tuple[str, ...]]] = {
+    "GUESTOS.Fstab": ("/etc/fstab",),
+    "GUESTOS.Grub": ("/boot/grub/grub.cfg",),
+    "SECURITY.Passwords": ("/etc/shadow", "/etc/passwd"),
+    "SECURITY.Secrets": ("/home/somebody/.ssh/id_ed25519",),
+}
+"""The files that make each item fail: it is not `ok` as long as they are what they were."""
 _FAKE_TIME: Final = "1700000000"
 _PARTITIONS: Final = (
     (1, 1, "21686148-6449-6E6F-744E-656564454649"),
@@ -38,25 +46,35 @@ _PARTITIONS: Final = (
 
 @dataclass(frozen=True)
 class Seed:
-    """`make` makes the image in an empty folder; `repairs` names the checksums to make right; `driver` is what QEMU calls it."""
+    """`make` makes the image in an empty folder.
+
+    `repairs` names the checksums to make right; `driver` is what QEMU calls it; `read_file` reads a file of the image by other
+    means than the inspector's, where there are any.
+    """
 
     name: str
     make: Make
     markers: tuple[bytes, ...] = ()
     repairs: tuple[str, ...] = ()
     driver: str = "raw"
+    read_file: Callable[[Path, str], bytes] | None = None
 
 
 SEEDS: Final[dict[str, Seed]] = {}
 
 
 def seed(
-    name: str, *, markers: tuple[bytes, ...] = FAULTS, repairs: tuple[str, ...] = (), driver: str = "raw"
+    name: str,
+    *,
+    markers: tuple[bytes, ...] = FAULTS,
+    repairs: tuple[str, ...] = (),
+    driver: str = "raw",
+    read_file: Callable[[Path, str], bytes] | None = None,
 ) -> Callable[[Make], Make]:
     """Register the function as the maker of a seed."""
 
     def register(make: Make) -> Make:
-        SEEDS[name] = Seed(name, make, markers, repairs, driver)
+        SEEDS[name] = Seed(name, make, markers, repairs, driver, read_file)
         return make
 
     return register
@@ -102,11 +120,23 @@ def _system(folder: Path, root: Root | None = None) -> Path:
     return top
 
 
+def by_debugfs(image: Path, path: str) -> bytes:
+    """Read a file as e2fsprogs does; nothing where it cannot."""
+    command = ("/sbin/debugfs", "-R", f"cat {path}", str(image))
+    return subprocess.run(command, capture_output=True, check=False, timeout=20).stdout
+
+
+def by_mtools(image: Path, path: str) -> bytes:
+    """Read a file as mtools does; nothing where it cannot."""
+    command = ("mtype", "-i", str(image), f"::{path}")
+    return subprocess.run(command, capture_output=True, check=False, timeout=20).stdout
+
+
 # --- file systems -----------------------------------------------------------------------------------------------------------
 
 
-def _ext(kind: str, *options: str, mib: int = 8, root: Root | None = None) -> Make:
-    """By debugfs and not from a folder, whose order is its own file system's."""
+def ext(kind: str, *options: str, mib: int = 8, root: Root | None = None) -> Make:
+    """Make an ext: by debugfs and not from a folder, whose order is its own file system's."""
 
     def make(folder: Path) -> Path:
         image, top, lines = folder / "image", _system(folder, root), []
@@ -126,12 +156,12 @@ def _ext(kind: str, *options: str, mib: int = 8, root: Root | None = None) -> Ma
 
 
 for _name, _make in {
-    "ext2": _ext("ext2"),
-    "ext3": _ext("ext3", mib=12),
-    "ext4": _ext("ext4"),
-    "ext4-4k": _ext("ext4", "-b", "4096", "-O", "inline_data", mib=16),
+    "ext2": ext("ext2"),
+    "ext3": ext("ext3", mib=12),
+    "ext4": ext("ext4"),
+    "ext4-4k": ext("ext4", "-b", "4096", "-O", "inline_data", mib=16),
 }.items():
-    seed(_name)(_make)
+    seed(_name, read_file=by_debugfs)(_make)
 
 
 @seed("xfs")
@@ -164,8 +194,8 @@ def _btrfs(folder: Path) -> Path:
     return image
 
 
-def _data(name: str) -> Make:
-    """What Linux itself made: see tests/inspector/data/make.sh."""
+def made_by_linux(name: str) -> Make:
+    """Take what Linux itself made: see tests/inspector/data/make.sh."""
 
     def make(folder: Path) -> Path:
         image = folder / "image"
@@ -183,7 +213,7 @@ def _data(name: str) -> Make:
 
 
 for _name in ("xfs", "btrfs", "ntfs"):
-    seed(f"{_name}-by-linux", markers=())(_data(_name))
+    seed(f"{_name}-by-linux", markers=())(made_by_linux(_name))
 
 
 def _fat(bits: int, mib: int) -> Make:
@@ -202,8 +232,8 @@ def _fat(bits: int, mib: int) -> Make:
     return make
 
 
-seed("fat16")(_fat(16, 8))
-seed("fat32")(_fat(32, 40))
+seed("fat16", read_file=by_mtools)(_fat(16, 8))
+seed("fat32", read_file=by_mtools)(_fat(32, 40))
 
 
 @seed("ntfs", markers=())
@@ -230,7 +260,7 @@ def _iso(folder: Path) -> Path:
 
 @seed("gpt", repairs=("gpt",))
 def _gpt(folder: Path) -> Path:
-    root, disk = _ext("ext4")(folder), folder / "disk"
+    root, disk = ext("ext4")(folder), folder / "disk"
     rows = ["label: gpt", "label-id: 00000000-2222-4333-8444-555555555555"]
     for number, (start, size, kind) in enumerate(_PARTITIONS):
         rows.append(f"start={start}MiB, size={size}MiB, type={kind}, uuid=0000000{number}-2222-4333-8444-555555555555")
@@ -244,12 +274,12 @@ def _gpt(folder: Path) -> Path:
 
 @seed("mbr")
 def _mbr(folder: Path) -> Path:
-    return mbr(folder / "disk", [(_ext("ext4")(folder), 8)])
+    return mbr(folder / "disk", [(ext("ext4")(folder), 8)])
 
 
 @seed("mbr-logical")
 def _mbr_logical(folder: Path) -> Path:
-    root, empty = _ext("ext4")(folder), folder / "empty"
+    root, empty = ext("ext4")(folder), folder / "empty"
     tool("truncate", "-s", "1M", empty)
     return mbr(folder / "disk", [(empty, 1), (empty, 1), (root, 8), (empty, 1)], logical=2)
 
@@ -257,7 +287,7 @@ def _mbr_logical(folder: Path) -> Path:
 @seed("lvm", repairs=("lvm",))
 def _lvm(folder: Path) -> Path:
     """Two physical volumes; the root lies on both."""
-    root = _ext("ext4")(folder)
+    root = ext("ext4")(folder)
     volumes = {"root": Lv(root, [(0, 0, 5), (1, 0, 3)]), "data": Lv(bytes(MIB), [(1, 3, 1)])}
     return mbr(folder / "disk", lvm(folder, "vg", [6, 5], volumes), type_="8e")
 
@@ -288,5 +318,3 @@ _KINDS: Final[dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]]] = {
 }
 for _name, (_driver, _options, _repairs) in _KINDS.items():
     seed(_name, repairs=_repairs, driver=_driver)(_container(_driver, *_options))
-
-import tests.fuzz.windows_seeds  # noqa: E402, F401 - it registers its own with what is above

@@ -79,7 +79,8 @@ class ExtFileSystem(FileSystem):
 
     def children(self, node: Node) -> Iterator[tuple[str, Node]]:
         """Yield the directory's entries."""
-        if node.size > DIRECTORY_BYTES_MAX:
+        size = self.stat(node).size
+        if size > DIRECTORY_BYTES_MAX:
             raise Unreadable("DirectoryTooLarge", f"a directory of more than {DIRECTORY_BYTES_MAX} bytes")
         inodes, typed = self._fs.sb.s_inodes_count, self._typed
         for data, block_bytes in self._directory(node):
@@ -89,7 +90,8 @@ class ExtFileSystem(FileSystem):
     def _directory(self, node: Node) -> Iterator[tuple[bytes, int]]:
         """Yield the directory's content, and how long a block of it is that no entry leaves."""
         if not self._inodes.mapping(node.inum).flags & _INLINE_FLAG:
-            yield self.open(node).read(node.size), self._blocks.size
+            with self._part.one_question():
+                yield self.open(node).read(self.stat(node).size), self._blocks.size
             return
         # In the inode itself: the number of its parent, entries in the rest of the map, and more in an attribute.
         data = self._inline(node)
