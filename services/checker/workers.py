@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
-from services.checker.adapters.clamd import ClamdAddress
 from services.checker.adapters.inspector_process import InspectorLimits, OnProgress, inspect_image
 from services.checker.adapters.jobs import (
     Claim,
@@ -21,8 +20,7 @@ from services.checker.adapters.jobs import (
     store_report,
 )
 from services.checker.adapters.locations import LocationRefused, open_location
-from services.checker.adapters.malware_rules import shipped_rules
-from services.checker.adapters.malware_search import MalwareSearch
+from services.checker.adapters.malware_search import MalwareSearch, search_by_rules
 from services.checker.domain.confinement import is_confined, why_not
 from services.checker.domain.result import completed, failed
 from services.checker.handlers.check_file import CHANGED, check_file
@@ -208,10 +206,11 @@ class Workers:
                 tx.traceparent = claim.traceparent
                 tx.emit(event, key=claim.image_id, sequence=sequence, correlation_id=claim.correlation_id)
 
-    async def _search(self) -> MalwareSearch:
+    async def _search(self) -> MalwareSearch | None:
         """Return what to search for malware with; the rules are compiled once."""
         if self._malware is None:
-            self._malware = await asyncio.to_thread(_malware_search, self._settings)
+            clamd = self._settings.clamd, self._settings.clamd_file_bytes
+            self._malware = await asyncio.to_thread(search_by_rules, *clamd)
         return self._malware
 
     async def _check_location(self, request: CheckRequested, on_progress: OnProgress) -> Report:
@@ -251,8 +250,3 @@ class Workers:
                 metrics.CHECK_QUEUE_DEPTH.set(depth)
                 metrics.CHECK_QUEUE_AGE_SECONDS.set(age_s)
             await asyncio.sleep(_MEASURE_EVERY_S)
-
-
-def _malware_search(settings: CheckerSettings) -> MalwareSearch:
-    clamd = None if settings.clamd is None else ClamdAddress.parse(settings.clamd)
-    return MalwareSearch((shipped_rules(),), clamd, settings.clamd_file_bytes)
