@@ -9,7 +9,8 @@ FROM python:3.11-slim-bookworm
 LABEL org.opencontainers.image.title="Image Commons" \
       org.opencontainers.image.description="Community images: checked, published, listed, launched, withdrawn" \
       org.opencontainers.image.licenses="Apache-2.0 AND AGPL-3.0-or-later"
-RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin imagecommons
+# A volume at /spool takes its owner from the folder here.
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin imagecommons && install -d -o imagecommons -m 0700 /spool
 COPY --from=build /venv /venv
 # What the inspector is confined by; the checker refuses to work without it.
 RUN python -c 'import ctypes; ctypes.CDLL("libseccomp.so.2")'

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [relay | consumer | flow | check …]`: measure, print, and write docs/performance.md if all were run."""
+"""`python -m benchmarks [NAME …]`: measure what is named, print it, and write docs/performance.md if it was all."""
 
 import argparse
 import asyncio
@@ -7,11 +7,17 @@ import gc
 import uvloop
 from rich.console import Console
 
-from benchmarks import check, consumer, flow, relay
+from benchmarks import check, consumer, flow, inspection, relay
 from benchmarks.figures import Figure, settings_lines, table, write
 from benchmarks.place import place
 
-_ALL = {"relay": relay.measure, "consumer": consumer.measure, "flow": flow.measure, "check": check.measure}
+_ALL = {
+    "relay": relay.measure,
+    "consumer": consumer.measure,
+    "flow": flow.measure,
+    "check": check.measure,
+    "inspection": inspection.measure,
+}
 
 
 async def _measure(names: list[str]) -> None:

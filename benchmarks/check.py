@@ -18,7 +18,7 @@ GOAL_S: Final = 2.0
 _PROJECT: Final = Path(__file__).resolve().parents[1]
 
 
-async def _check(image: Path) -> tuple[float, float, dict[str, float]]:
+async def check(image: Path) -> tuple[float, float, dict[str, float]]:
     """Return seconds, peak MB of all its processes and the report's own timings of one `image-commons check`."""
     began = time.monotonic()
     process = await asyncio.create_subprocess_exec(
@@ -68,7 +68,7 @@ async def measure(_place: Place) -> list[Figure]:
     images = build(_PROJECT / ".cache" / "demo", lambda _: None)
     figures = []
     for image in (images.qcow2, images.raw):
-        runs = [await _check(image) for _ in range(ROUNDS)]
+        runs = [await check(image) for _ in range(ROUNDS)]
         whole, memory = statistics.median(run[0] for run in runs), max(run[1] for run in runs)
         inspection, digest = (statistics.median(run[2][name] for run in runs) for name in ("inspection", "digest"))
         used = image.stat().st_blocks * 512 / 1e6

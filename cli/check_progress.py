@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def progress_bar(*, wanted: bool) -> Iterator[Callable[[str, int, int], None]]:
+def progress_bar(*, wanted: bool, doing: str = "checking") -> Iterator[Callable[[str, int, int], None]]:
     """Yield what is told phase, done and total; the bar is gone at the end."""
     if not wanted or not sys.stderr.isatty():
         yield lambda _phase, _done, _total: None
@@ -22,9 +22,9 @@ def progress_bar(*, wanted: bool) -> Iterator[Callable[[str, int, int], None]]:
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console(stderr=True), transient=True) as bar:
-        task = bar.add_task("checking", total=None)
+        task = bar.add_task(doing, total=None)
 
         def show(phase: str, done: int, total: int) -> None:
-            bar.update(task, description=f"checking {safe(phase, characters_max=30)}", completed=done, total=total or None)
+            bar.update(task, description=f"{doing} {safe(phase, characters_max=30)}", completed=done, total=total or None)
 
         yield show

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cli.output import plain
-from shared.reporting.arrangement import arranged, size_text, value_text
+from shared.reporting.arrangement import arranged, short_digest, size_text, value_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from shared.contracts.report import Item, Report, ReportEvidence
+    from shared.contracts.report import Item, Report, ReportEvidence, ScanDatabase
     from shared.reporting.arrangement import Arrangement
 
 _MARKS = {
@@ -84,6 +84,10 @@ def _fine(items: tuple[Item, ...]) -> RenderableType:
     return plain(f"in order: {', '.join(told)}", "green")
 
 
+def _database(used: ScanDatabase) -> str:
+    return f"{used.name} of {used.date}{f' ({short_digest(used.digest)})' if used.digest else ''}"
+
+
 def _about(report: Report) -> RenderableType:
     from rich.console import Group
 
@@ -91,7 +95,7 @@ def _about(report: Report) -> RenderableType:
     virtual = "" if image.virtual_size_bytes is None else f" ({size_text(image.virtual_size_bytes)} as a disk)"
     region = f" for {policy.region}" if policy is not None and policy.region else ""
     took = (report.finished_at - report.started_at).total_seconds()
-    databases = ", ".join(f"{one.name} of {one.date}" for one in report.databases) or "none"
+    databases = ", ".join(map(_database, report.databases)) or "none"
     lines = [
         f"{image.format or 'unknown format'}, {size_text(image.size_bytes)}{virtual}",
         image.digest or "digest not known: it was not read to its end",

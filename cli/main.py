@@ -70,6 +70,7 @@ COMMANDS = (
     Entry(
         "take-down-lift", _OPERATOR, "Allow a taken-down image to be published again.", "cli.commands.operating:take_down_lift"
     ),
+    Entry("databases", _OPERATOR, "Load the databases that images are checked against.", "cli.commands.databases"),
     Entry("queue", _OPERATOR, "How many checks wait, and since when.", "cli.commands.queue"),
     Entry("dead-letters", _OPERATOR, "Read the records no service could handle.", "cli.commands.dead_letters"),
     Entry("republish", _OPERATOR, "Tell every image's and account's state once more.", "cli.commands.republish"),

@@ -169,12 +169,12 @@ def _bootstrap(work: Path, root_uuid: str, esp_id: str) -> None:
     setup.chmod(0o755)
     command = ["mmdebstrap", "--quiet", "--variant=minbase", "--format=tar", f"--include={','.join(PACKAGES)}"]
     command += ["--mode=root" if os.geteuid() == 0 else "--mode=unshare", f"--customize-hook={setup}"]
-    command += ["--architectures=amd64", SUITE, str(work / "root.tar"), *_system_sources()]
+    command += ["--architectures=amd64", SUITE, str(work / "root.tar"), *system_sources(SUITE)]
     run(command)
 
 
-def _system_sources() -> list[str]:
-    """One-line apt entries of `SUITE` as this machine is set up; none where it has none (then mmdebstrap's default holds)."""
+def system_sources(suite: str) -> list[str]:
+    """One-line apt entries of `suite` on this machine's mirrors; none where it has none (then mmdebstrap's default holds)."""
     if shutil.which("apt-get") is None:
         return []
     fields = "$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN)"
@@ -182,11 +182,13 @@ def _system_sources() -> list[str]:
     lines = []
     for target in dict.fromkeys(listed.splitlines()):
         match target.split(" "):
-            case [uri, release, component, "Debian"] if release.split("-")[0] == SUITE:
-                lines.append(f"deb {uri} {release} {component}")
+            case [uri, release, component, "Debian"]:
+                # The same mirrors carry the other suites, beside bookworm-updates lies trixie-updates.
+                _, dash, part = release.partition("-")
+                lines.append(f"deb {uri} {suite}{dash}{part} {component}")
             case _:
                 continue
-    return lines
+    return list(dict.fromkeys(lines))
 
 
 def _setup_script(root_uuid: str, esp_id: str) -> str:

@@ -97,7 +97,7 @@ def _write_esp(disk: Path, efi: Path, volume_id: str) -> None:
 
 
 def _write_bios_loader(disk: Path, loader: Loader) -> None:
-    """Put boot.img before the partition table and core.img into its partition, each told where the next part lies.
+    """Put the loader before the partition table and into its partition.
 
     Raises:
         ValueError: core.img does not fit its partition.
@@ -105,16 +105,20 @@ def _write_bios_loader(disk: Path, loader: Loader) -> None:
     if len(loader.core) > MIB:
         message = f"GRUB's core image has {len(loader.core)} bytes, more than the {MIB} of its partition"
         raise ValueError(message)
-    core_sector = BIOS_START_MIB * MIB // SECTOR_BYTES
-    boot = bytearray(loader.boot_sector)
+    write_bios_loader(disk, loader.boot_sector, loader.core, BIOS_START_MIB * MIB // SECTOR_BYTES)
+
+
+def write_bios_loader(disk: Path, boot_sector: bytes, core: bytes, core_sector: int) -> None:
+    """Put boot.img before the partition table and core.img at `core_sector`, each told where the next part lies."""
+    boot = bytearray(boot_sector)
     struct.pack_into("<Q", boot, _BOOT_KERNEL_SECTOR, core_sector)
     boot[_BOOT_DRIVE_CHECK : _BOOT_DRIVE_CHECK + 2] = _NOPS  # some BIOSes pass a wrong drive number
-    core = bytearray(loader.core)
-    struct.pack_into("<Q", core, _DISKBOOT_START_SECTOR, core_sector + 1)
+    patched = bytearray(core)
+    struct.pack_into("<Q", patched, _DISKBOOT_START_SECTOR, core_sector + 1)
     with disk.open("r+b") as file:
         file.write(boot[:_BOOT_CODE_END])
-        file.seek(BIOS_START_MIB * MIB)
-        file.write(core)
+        file.seek(core_sector * SECTOR_BYTES)
+        file.write(patched)
 
 
 def _copy_sparse(source: Path, target: Path, offset_bytes: int) -> None:

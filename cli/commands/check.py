@@ -51,6 +51,15 @@ def command(
     timeout_s: Annotated[
         float, typer.Option("--timeout", min=1, max=3600, metavar="SECONDS", help="Limit of the inspection.")
     ] = 120,
+    databases: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            envvar="IMAGE_COMMONS_DATABASES",
+            help="The folder of databases; by default where `databases add` puts them.",
+            show_default=False,
+        ),
+    ] = None,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the report as one HTML page too; - for stdout.", show_default=False)
     ] = None,
@@ -80,6 +89,8 @@ def command(
       image-commons check disk.raw --policy gate --region us-east-1 --json | jq .outcome
     """
     from cli.check_progress import progress_bar
+    from cli.database_folder import default_folder
+    from services.checker.adapters.databases.store import DatabaseStore
     from services.checker.adapters.inspector_process import InspectorLimits
     from services.checker.handlers.check_file import check_file
 
@@ -97,6 +108,7 @@ def command(
                     name=file.stem if named else None,
                     limits=InspectorLimits(wall_clock_s=timeout_s, cpu_s=int(timeout_s)),
                     on_progress=on_progress,
+                    databases=DatabaseStore(databases or default_folder()),
                     malware=malware,
                 )
             )
@@ -230,11 +242,12 @@ def _write_page(target: Path, report: Report, name: str) -> None:
 
 
 def _write_bill(target: Path, report: Report, name: str) -> None:
-    from shared.reporting.bill_of_materials import bill_of_materials
+    from shared.reporting.bill_of_materials import bill_of_materials, reason_for_no_bill
 
-    if report.packages is None:
+    reason = reason_for_no_bill(report)
+    if reason is not None:
         raise CommandError(
-            "there is no bill of materials: no package database was read in this image",
+            f"there is no bill of materials: {reason}",
             where=str(target),
             why=report.error,
             advice="the report says what could be read",

@@ -17,7 +17,7 @@ from shared.contracts.report import Report
 from shared.http.parameters import Parameters, parse_parameters
 from shared.http.problems import QueryRefused
 from shared.http.routes import QUERY_TIMEOUT_S, query_route
-from shared.reporting.bill_of_materials import bill_of_materials
+from shared.reporting.bill_of_materials import bill_of_materials, reason_for_no_bill
 from shared.reporting.page import content_security_policy, page
 
 if TYPE_CHECKING:
@@ -109,9 +109,14 @@ async def _stored(pool: "asyncpg.Pool[Any]", request: Request) -> "Stored | Resp
     if row is None:
         raise QueryRefused(404, "InvalidReportId.NotFound", "there is no such report")
     found = Stored(row["document"], row["sha256"])
-    if request.headers.get("if-none-match") == found.etag:
+    if _has(request.headers.get("if-none-match", ""), found.etag):
         return Response(status_code=304, headers={"etag": found.etag})
     return found
+
+
+def _has(if_none_match: str, etag: str) -> bool:
+    """Whether the asker has `etag`: any of a list, compared weakly, as caches may have weakened it. Source: RFC 9110, 13.1.2."""
+    return any(tag.strip().removeprefix("W/") in {etag, "*"} for tag in if_none_match.split(","))
 
 
 def _document(found: Stored) -> Response:
@@ -132,8 +137,9 @@ def _page(found: Stored) -> Response:
 
 def _bill_of_materials(found: Stored) -> Response:
     report = Report.model_validate_json(found.document)
-    if report.packages is None:
-        raise QueryRefused(404, "BillOfMaterials.NotFound", "no package database was read in this image")
+    reason = reason_for_no_bill(report)
+    if reason is not None:
+        raise QueryRefused(404, "BillOfMaterials.NotFound", reason)
     text = bill_of_materials(report, name=report.image.digest or report.report_id)
     return Response(
         text, media_type="application/vnd.cyclonedx+json; version=1.6", headers={"cache-control": "private, no-cache"}

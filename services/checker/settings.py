@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 
 from services.checker.adapters.clamd import ClamdAddress
+from services.checker.adapters.sources.configured import HttpsSources, S3Store, check_stores
 from shared.settings import CommonSettings, Port, Seconds
 
 
@@ -16,6 +17,19 @@ class CheckerSettings(CommonSettings):
     image_roots: tuple[Path, ...] = Field(
         default=(), description='Folders that hold the images, as JSON: ["/images"]. A location outside them is refused.'
     )
+    s3_stores: tuple[S3Store, ...] = Field(
+        default=(), description="Object stores whose buckets hold images, as JSON list (docs/sources.md)."
+    )
+    https_sources: HttpsSources = Field(
+        default=HttpsSources(), description="Hosts whose files are fetched by https, as JSON object (docs/sources.md)."
+    )
+    spool: Path | None = Field(
+        default=None, description="Folder that images are fetched into; needed with s3_stores and https_sources."
+    )
+    spool_image_bytes_max: int = Field(default=64 << 30, ge=1 << 20, description="The largest image that is fetched.")
+    spool_bytes_max: int = Field(
+        default=128 << 30, ge=1 << 20, description="Room in the spool for one process; a check waits until its image fits."
+    )
     workers: int = Field(default=2, ge=1, le=64, description="Checks that one process runs at a time.")
     lease_s: Seconds = Field(default=15, description="How long a claim holds without being renewed.")
     renew_every_s: Seconds = Field(default=5, description="How often a worker renews its claim; well below lease_s.")
@@ -25,6 +39,15 @@ class CheckerSettings(CommonSettings):
     allow_unconfined: bool = Field(
         default=False,
         description="Check images although the system cannot confine the inspector: what a hostile image makes it do, it does.",
+    )
+    databases: Path | None = Field(
+        default=None,
+        description="Folder of the databases that `image-commons databases add` makes; read anew for each check.",
+    )
+    policy: str = Field(
+        default="gate",
+        min_length=1,
+        description="The policy, as publisher's: where it blocks for want of a database, checks wait until there is one.",
     )
     clamd: str | None = Field(
         default=None, description="Where clamd listens, if it is to search images too: unix:/path/of/its/socket or tcp:host:port."
@@ -47,5 +70,13 @@ class CheckerSettings(CommonSettings):
     def _lease_outlives_renewals(self) -> Self:
         if self.renew_every_s * 2 > self.lease_s:
             message = "renew_every_s must be at most half of lease_s, or one slow renewal loses the claim"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _sources_have_a_spool(self) -> Self:
+        check_stores(self.s3_stores)
+        if self.spool is None and (self.s3_stores or self.https_sources.hosts):
+            message = "s3_stores and https_sources need spool, a folder that images are fetched into"
             raise ValueError(message)
         return self

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
+from services.checker.adapters.databases.store import DatabaseStore
 from services.checker.adapters.inspector_process import InspectorLimits, OnProgress, inspect_image
 from services.checker.adapters.jobs import (
     Claim,
@@ -19,18 +20,23 @@ from services.checker.adapters.jobs import (
     renew_claim,
     store_report,
 )
-from services.checker.adapters.locations import LocationRefused, open_location
+from services.checker.adapters.locations import LocationRefused
 from services.checker.adapters.malware_search import MalwareSearch, search_by_rules
+from services.checker.adapters.sources.base import ContentChanged, Opened, Source, Wanted, is_digest
+from services.checker.adapters.sources.opening import open_image
 from services.checker.domain.confinement import is_confined, why_not
 from services.checker.domain.result import completed, failed
 from services.checker.handlers.check_file import CHANGED, check_file
+from services.checker.handlers.need_databases import measure_ages, wanted_databases, why_wait
 from services.checker.settings import CheckerSettings
+from services.checker.sources import sources_of
 from shared import faults
 from shared.contracts.checks import CheckProgressed, CheckRequested
-from shared.contracts.content_version import content_version_of
 from shared.contracts.report import Report
+from shared.contracts.rules import RULES_VERSION
 from shared.database.pool import Database
 from shared.messaging.service import Service
+from shared.policy import Policy, PolicyError, load_policy
 from shared.settings import SettingsError
 from shared.telemetry import metrics
 from shared.telemetry.logs import get_logger
@@ -39,6 +45,8 @@ _POLL_S: Final = 1.0
 _MEASURE_EVERY_S: Final = 5.0
 _RETRY_S: Final = 0.5
 _PROGRESS_EVERY_S: Final = 1.0
+_RECHECK_S: Final = 60.0
+_NOT_SEEN: Final = "it could not be seen whether the image's content changed while it was being checked"
 _REPORT_BYTES_MAX: Final = 8 * 1024 * 1024
 
 logger = get_logger(__name__)
@@ -47,22 +55,34 @@ Check = Callable[[CheckRequested, OnProgress], Awaitable[Report]]
 
 
 class Workers:
-    """The workers of one process. `check` is a seam for benchmarks; services use the inspector."""
+    """The workers of one process. `check` is a seam for benchmarks; services use the inspector.
+
+    Raises `SettingsError` if the policy or a source of images cannot be used.
+    """
 
     def __init__(self, settings: CheckerSettings, check: Check | None = None) -> None:
         self._settings = settings
         self._check = check or self._check_location
+        self._sources: dict[str, Source] = sources_of(settings) if check is None else {}
         self._wake = asyncio.Event()
+        self._store = None if settings.databases is None else DatabaseStore(settings.databases)
+        self._wanted = wanted_databases(_policy(settings), RULES_VERSION)
+        self._waiting: str | None = None
         self._malware: MalwareSearch | None = None
 
     def wake(self) -> None:
         """Tell the workers that there may be a job."""
         self._wake.set()
 
+    async def databases_need(self) -> str | None:
+        """Return which database is missing that the policy asks for, or too old; None if checks need not wait."""
+        return None if self._wanted is None else await asyncio.to_thread(why_wait, self._store, self._wanted)
+
     async def run(self, service: Service) -> None:
         """Work until cancelled; raises `SettingsError` if the inspector cannot be confined and nobody said it need not be."""
         if self._check == self._check_location:
             await self._probe_confinement()
+            service.health.needs["databases"] = self.databases_need
             await self._search()
         async with asyncio.TaskGroup() as group:
             for number in range(self._settings.workers):
@@ -101,7 +121,9 @@ class Workers:
                     await asyncio.wait_for(self._wake.wait(), _POLL_S)
 
     async def _turn(self, database: Database, beat: Callable[[], None]) -> bool:
-        """Claim and do one job; returns whether there was one."""
+        """Claim and do one job; returns whether there was one, and it need not wait for a database."""
+        if self._check == self._check_location and await self._waits_for_databases():
+            return False
         async with database.transaction() as tx:
             claim = await claim_job(tx, self._settings.lease_s)
             if claim is None:
@@ -116,6 +138,14 @@ class Workers:
         if claim.number <= self._settings.claims_max:
             await self._do(database, claim, beat)
         return True
+
+    async def _waits_for_databases(self) -> bool:
+        why = await self.databases_need()
+        if why != self._waiting:
+            self._waiting = why
+            metrics.DATABASES_MISSING.set(why is not None)
+            await logger.awarning("checks_wait_for_a_database" if why else "checks_go_on", why=why)
+        return why is not None
 
     async def _do(self, database: Database, claim: Claim, beat: Callable[[], None]) -> None:
         began = time.monotonic()
@@ -214,27 +244,33 @@ class Workers:
         return self._malware
 
     async def _check_location(self, request: CheckRequested, on_progress: OnProgress) -> Report:
-        descriptor = open_location(request.location, self._settings.image_roots)
+        until = time.monotonic() + self._settings.check_timeout_s
         try:
-            if content_version_of(os.fstat(descriptor)) != request.content_version:
+            wanted = Wanted(request.location, request.content_version, until, on_progress)
+            opened = await open_image(self._sources, wanted)
+        except ContentChanged:
+            raise LocationRefused(CHANGED) from None
+        try:
+            if opened.content_version not in (None, request.content_version):
                 raise LocationRefused(CHANGED)
+            left_s = max(1.0, until - time.monotonic())
             report = await check_file(
-                descriptor,
-                content_version=request.content_version,
+                opened.descriptor,
+                content_version=opened.file_version,
                 stated_format=request.format,
                 name=request.name,
                 claims=request.claims,
                 limits=InspectorLimits(
-                    wall_clock_s=self._settings.check_timeout_s,
-                    cpu_s=max(1, int(self._settings.check_timeout_s)),
-                    memory_bytes=self._settings.inspector_memory_bytes,
+                    wall_clock_s=left_s, cpu_s=max(1, int(left_s)), memory_bytes=self._settings.inspector_memory_bytes
                 ),
                 on_progress=on_progress,
                 command=self._settings.inspector_command,
+                databases=self._store,
                 malware=await self._search(),
             )
+            report = await _still(report, request, opened)
         finally:
-            os.close(descriptor)
+            opened.close()
         if report.complete and not is_confined(report.confinement) and not self._settings.allow_unconfined:
             error = f"the inspector was not confined: {why_not(report.confinement)}"
             report = report.model_copy(update={"complete": False, "error": error})
@@ -249,4 +285,31 @@ class Workers:
             else:
                 metrics.CHECK_QUEUE_DEPTH.set(depth)
                 metrics.CHECK_QUEUE_AGE_SECONDS.set(age_s)
+            await asyncio.to_thread(measure_ages, self._store)
             await asyncio.sleep(_MEASURE_EVERY_S)
+
+
+def _policy(settings: CheckerSettings) -> Policy:
+    try:
+        return load_policy(settings.policy)
+    except PolicyError as error:
+        message = f"The policy is not usable; correct it and start again:\n{error}"
+        raise SettingsError(message) from error
+
+
+async def _still(report: Report, request: CheckRequested, opened: Opened) -> Report:
+    """Return `report`, not complete if what it is about is not what was asked for or is not at its location any more."""
+    error = None
+    if is_digest(request.content_version) and report.image.digest not in (None, request.content_version):
+        error = CHANGED
+    elif report.complete:
+        try:
+            async with asyncio.timeout(_RECHECK_S):
+                await opened.recheck()
+        except ContentChanged:
+            error = CHANGED
+        except LocationRefused as refused:
+            error = f"{_NOT_SEEN}: {refused}"
+        except TimeoutError:
+            error = f"{_NOT_SEEN} in time"
+    return report if error is None else report.model_copy(update={"complete": False, "error": error})

@@ -69,12 +69,16 @@ class Attributes(Shape):
 
 
 class ScanDatabase(Shape):
-    """A database a check used: its name, version and date (RFC 3339, the time of day may be left out), and what it is for."""
+    """A database a check used: its name, version and date (RFC 3339, the time of day may be left out), and what it is for.
+
+    `digest` is of the upstream's file that it was made from.
+    """
 
     name: ShortText
     version: ShortText
     date: ShortText
     purpose: Literal["vulnerabilities", "malware", "hashes"] | None = None
+    digest: Digest | None = None
 
 
 class ImageFile(Shape):
@@ -116,7 +120,8 @@ class PackageList(Shape):
     """What one package database of the image lists.
 
     `namespace` is the distribution as a package URL names it (`debian`, `redhat`), `distro` the same with its version
-    (`debian-12`). Not `complete`: there were more than a report may hold.
+    (`debian-12`). Versions are as the manager compares them: with deb and rpm `[epoch:]version-release`. Not `complete`: there
+    were more than a report may hold, or `error` says why the database could not be read, or not to its end.
     """
 
     type: Literal["deb", "rpm", "apk"]
@@ -124,6 +129,7 @@ class PackageList(Shape):
     distro: ShortText | None = None
     complete: bool = True
     packages: Annotated[tuple[Package, ...], Field(max_length=PACKAGES_MAX)] = ()
+    error: ReportText | None = None
 
 
 class Report(Shape):

@@ -7,6 +7,7 @@ from shared.contracts.report import Item, Level, Report
 
 LEVELS: Final[tuple[Level, ...]] = ("failed", "unsupported", "warning", "ok")
 """From the worst."""
+_DIGEST_SHOWN: Final = len("sha256:") + 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,11 @@ def size_text(size_bytes: int) -> str:
     while size >= 999.95 and len(units) > 1:  # noqa: PLR2004 - rounds to 1000.0
         size, units = size / 1000, units[1:]
     return f"{size_bytes} bytes" if units[0] == "bytes" else f"{size:.1f} {units[0]}"
+
+
+def short_digest(digest: str) -> str:
+    """Return the beginning of a digest, enough to tell it from others: `sha256:4f7051d08259…`."""
+    return f"{digest[:_DIGEST_SHOWN]}…"
 
 
 def value_text(item: Item) -> str:

@@ -18,6 +18,14 @@ _PROPERTY: Final = "image-commons:"
 _VENDORS: Final = {"deb": "debian", "rpm": None, "apk": "alpine"}
 
 
+def reason_for_no_bill(report: Report) -> str | None:
+    """Return why `report` gives no bill of materials: no package database, or none that could be read. None: it gives one."""
+    if report.packages is None:
+        return "no package database was found in this image"
+    errors = [listed.error for listed in report.packages if listed.error is not None]
+    return visible(errors[0]) if errors and not any(listed.packages for listed in report.packages) else None
+
+
 def bill_of_materials(report: Report, *, name: str) -> str:
     """Return the packages of `report`, of the image called `name`.
 
@@ -53,17 +61,16 @@ def _components(listed: PackageList) -> list[Component]:
 
 
 def _component(package: Package, listed: PackageList) -> Component:
-    qualifiers = {
-        name: visible(value)
-        for name, value in (("arch", package.architecture), ("distro", listed.distro), ("upstream", _upstream(package)))
-        if value
-    }
+    # A package URL has rpm's epoch apart; in a Debian version it stays.
+    epoch, _, version = package.version.rpartition(":") if listed.type == "rpm" else ("", "", package.version)
+    named = {"arch": package.architecture, "distro": listed.distro, "epoch": epoch, "upstream": _upstream(package)}
+    qualifiers = {name: visible(value) for name, value in named.items() if value}
     namespace = listed.namespace or _VENDORS[listed.type]
     url = PackageURL(
         type=listed.type,
         namespace=None if namespace is None else visible(namespace),
         name=visible(package.name),
-        version=visible(package.version) or None,
+        version=visible(version) or None,
         qualifiers=qualifiers,
     )
     return Component(

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from shared.contracts.report import Item, PackageList, Report, ReportEvidence, ScanDatabase
-from shared.reporting.arrangement import arranged, size_text, value_text
+from shared.reporting.arrangement import arranged, short_digest, size_text, value_text
 from shared.reporting.titles import title_of
 from shared.reporting.visible import visible
 
@@ -58,6 +58,7 @@ def _template() -> Template:
             "looks_at": title_of,
             "value": value_text,
             "size": size_text,
+            "short": short_digest,
             "place": _place,
             "word": LEVEL_WORDS.__getitem__,
             "age": _age,
@@ -99,7 +100,8 @@ def _counted(item: Item) -> list[tuple[str, int, int]]:
 
 
 def _packages(lists: Sequence[PackageList]) -> str:
-    return ", ".join(
-        f"{len(one.packages)} {one.type}{f' ({one.distro})' if one.distro else ''}{'' if one.complete else ', and more'}"
-        for one in lists
-    )
+    return ", ".join(f"{len(one.packages)} {one.type}{f' ({one.distro})' if one.distro else ''}{_lacking(one)}" for one in lists)
+
+
+def _lacking(listed: PackageList) -> str:
+    return f": {listed.error}" if listed.error is not None else "" if listed.complete else ", and more"

@@ -29,6 +29,12 @@ TIMERS_DONE: Final = Counter("image_commons_timers_done", "Timers that came due 
 PARKED: Final = Gauge("image_commons_parked_requests", "Requests waiting for facts they overtook.")
 CHECK_QUEUE_DEPTH: Final = Gauge("image_commons_check_queue_depth", "Checks waiting for a worker.")
 CHECK_QUEUE_AGE_SECONDS: Final = Gauge("image_commons_check_queue_age_seconds", "Age of the oldest waiting check.")
+DATABASE_AGE_SECONDS: Final = Gauge(
+    "image_commons_database_age_seconds", "Age of a loaded database, by the date that it states.", ["database", "purpose"]
+)
+DATABASES_MISSING: Final = Gauge(
+    "image_commons_databases_missing", "1 while checks wait for a database that the policy asks for."
+)
 CHECK_SECONDS: Final = Histogram(
     "image_commons_check_seconds",
     "Time of one check, from claim to report.",

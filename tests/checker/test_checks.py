@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import services.checker.workers
+import services.checker.adapters.sources.opening
 from services.checker.handlers.check_file import CHANGED
 from shared.contracts.content_version import content_version_of
 from shared.contracts.report import Report
@@ -113,7 +113,7 @@ async def test_an_image_that_changes_between_two_looks(desk: Desk, image: Path, 
         append(image)
         return content_version_of(status)
 
-    monkeypatch.setattr(services.checker.workers, "content_version_of", look)
+    monkeypatch.setattr(services.checker.adapters.sources.opening, "content_version_of", look)
     assert (await desk.check(job(image=image))).error == CHANGED
 
 

@@ -150,13 +150,29 @@ def test_without_packages_there_is_no_bill_of_materials(
     file = tmp_path / "bom.json"
     code, out, err = check(capsys, good, "--sbom", file)
     assert (code, file.exists(), json.loads(out)["outcome"]) == (ExitCode.USAGE, False, "passed")
-    assert "no package database was read" in err
+    assert "no package database was found" in err
+    unread = {"type": "rpm", "complete": False, "error": "the rpm package database could not be read: of noise"}
+    say(monkeypatch, report(item("GUESTOS.Fstab"), packages=[unread]))
+    code, _, err = check(capsys, good, "--sbom", file)
+    assert (code, file.exists()) == (ExitCode.USAGE, False)
+    assert unread["error"] in err
     packages = [{"type": "deb", "packages": [{"name": "bash", "version": "5.2"}]}]
     say(monkeypatch, report(item("GUESTOS.Fstab"), packages=packages))
     code, out, _ = check(capsys, good, "--sbom", file)
     assert (code, json.loads(out)["outcome"]) == (3, "undetermined")
     (component,) = json.loads(file.read_text())["components"]
     assert component["purl"] == "pkg:deb/debian/bash@5.2"
+
+
+def test_the_packages_of_an_image_are_written_as_a_bill_of_materials(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    stanza = b"Package: libssl3\nStatus: install ok installed\nArchitecture: amd64\nSource: openssl\nVersion: 3.0.11-1~deb12u1\n"
+    image = ext4(tmp_path / "disk.raw", Root({"var/lib/dpkg/status": stanza}))
+    code, out, _ = check(capsys, image, "--sbom", "-")
+    (component,) = json.loads(out)["components"]
+    assert (code, component["purl"]) == (
+        0,
+        "pkg:deb/debian/libssl3@3.0.11-1~deb12u1?arch=amd64&distro=debian-12&upstream=openssl",
+    )
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])
@@ -177,7 +193,11 @@ def test_a_terminal_of_any_width_shows_problems_first(columns: int, terminal: bo
         "warning GUESTOS.Dhcp",
         "in order: Architecture x86_64",
     ]
-    order += ["428.3 MB (2.1 GB as a disk)", "policy inspect, rules 2, databases: debian-tracker of 2026-01-12", "confined by"]
+    order += [
+        "428.3 MB (2.1 GB as a disk)",
+        "policy inspect, rules 2, databases: debian-tracker of 2026-01-12 (sha256:9f86d081884c…)",
+        "confined by",
+    ]
     at = 0
     for part in order:
         assert words.find(part, at) >= 0, part

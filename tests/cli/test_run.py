@@ -56,8 +56,8 @@ def variables(platform: Platform) -> dict[str, str]:
 
 
 @contextmanager
-def run_all(variables: dict[str, str]) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
-    """Run all four; yields the supervising process and its children once all are ready."""
+def run_all(variables: dict[str, str]) -> Iterator[tuple[subprocess.Popen[str], list[int], str]]:
+    """Run all four; yields the supervising process, its children, and what it said until it called all ready."""
     process = subprocess.Popen(
         [sys.executable, "-m", "cli", "run", "all"],
         cwd=PROJECT,
@@ -67,12 +67,15 @@ def run_all(variables: dict[str, str]) -> Iterator[tuple[subprocess.Popen[str], 
     )
     children: list[int] = []
     try:
-        for name in SERVICES:
-            url = f"{variables[url_variable(name)]}/health/ready"
-            until(lambda url=url: probe(url)[0] == 200 or process.poll() is not None, f"{name} ready")
+        said = []
+        for line in process.stderr or ():
+            said.append(line)
+            if "are ready" in line:
+                break
+        assert all(probe(f"{variables[url_variable(name)]}/health/ready")[0] == 200 for name in SERVICES), said
         children = children_of(process.pid)
         assert len(children) == len(SERVICES)
-        yield process, children
+        yield process, children, "".join(said)
     finally:
         for pid in (process.pid, *children):
             if alive(pid):
@@ -81,18 +84,18 @@ def run_all(variables: dict[str, str]) -> Iterator[tuple[subprocess.Popen[str], 
 
 
 def test_sigterm_stops_all_four_in_order(variables: dict[str, str]) -> None:
-    with run_all(variables) as (process, children):
+    with run_all(variables) as (process, children, began):
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0
         assert said.count("service_stopping") == len(SERVICES)
-        assert "all four services are ready: publisher http://127.0.0.1:" in said
-        assert "warning: the checker may read images from nowhere" in said
+        assert "all four services are ready: publisher http://127.0.0.1:" in began
+        assert "warning: the checker may read images from nowhere" in began
         assert not any(alive(child) for child in children)
 
 
 def test_one_that_dies_ends_all_with_exit_code_1(variables: dict[str, str]) -> None:
-    with run_all(variables) as (process, children):
+    with run_all(variables) as (process, children, _):
         os.kill(children[0], signal.SIGKILL)
         _, said = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 1
@@ -101,7 +104,7 @@ def test_one_that_dies_ends_all_with_exit_code_1(variables: dict[str, str]) -> N
 
 
 def test_killed_supervisor_leaves_no_service_behind(variables: dict[str, str]) -> None:
-    with run_all(variables) as (process, children):
+    with run_all(variables) as (process, children, _):
         process.kill()
         process.communicate(timeout=PATIENCE_S)
         until(lambda: not any(alive(child) for child in children), "services end with their supervisor")

@@ -250,7 +250,11 @@ _BODIES: Final[tuple[BaseModel, ...]] = (
         report_id=REPORT,
         report_sha256=DIGEST,
         rules_version="1",
-        databases=(report.ScanDatabase(name="clamav", version="27500", date="2026-01-01", purpose="malware"),),
+        databases=(
+            report.ScanDatabase(
+                name="clamav", version="27500", date="2026-01-01", purpose="malware", digest="sha256:" + "e" * 64
+            ),
+        ),
         error="the file ends early",
     ),
     *(each(state=_IMAGE_STATE, change=_IMAGE_CHANGE) for each in _IMAGE_EVENTS),

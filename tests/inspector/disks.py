@@ -73,8 +73,11 @@ def ext4(path: Path, root: Root | None = None, *, mib: int = 8, label: str = "sy
     return path
 
 
-def gpt(path: Path, root: Path, *, bios: bool = True, uefi: bool = True) -> Path:
-    """Make a disk with a GPT around the file system image `root`, bootable by BIOS, by UEFI, by both, or not."""
+def gpt(path: Path, root: Path, *, bios: bool = True, uefi: bool = True, loader: bool = True) -> Path:
+    """Make a disk with a GPT around the file system image `root`, bootable by BIOS, by UEFI, by both, or not.
+
+    `loader`: whether there is one on the EFI system partition.
+    """
     size = root.stat().st_size // MIB
     tool("truncate", "-s", str((size + 8) * MIB), path)
     rows = ["label: gpt"]
@@ -92,6 +95,9 @@ def gpt(path: Path, root: Path, *, bios: bool = True, uefi: bool = True) -> Path
             esp = path.with_suffix(".esp")
             tool("truncate", "-s", str(2 * MIB), esp)
             tool("mkfs.vfat", "-i", "CAFE0001", "-n", "BOOTFS", esp)
+            if loader:
+                tool("mmd", "-i", esp, "::EFI", "::EFI/BOOT")
+                tool("mcopy", "-i", esp, "-", "::EFI/BOOT/BOOTX64.EFI", stdin="MZ")
             disk.seek(2 * MIB)
             disk.write(esp.read_bytes())
     return path

@@ -46,6 +46,8 @@ class Fat(MemoryFileSystem):
 def machine(root: Files, *, boot: Files | None = None, esp: Files | None = None, kind: str = "ext4") -> Facts:
     """A disk of root file system (partition 3), if given /boot (2) and EFI system partition (1), mounted as the fstab says."""
     system: MemoryFileSystem = type("Root", (MemoryFileSystem,), {"kind": kind})(root, uuid=ROOT, label="system")
+    if kind == "btrfs":
+        system.top_level = MemoryFileSystem({f"/@/{path.strip('/')}": file for path, file in root.items()})
     volumes = [Volume(Partition(3, 3 << 30, 1 << 30, id_text="aaaa-03", name="root"), kind, ROOT, "system", system)]
     if boot is not None:
         volumes.append(Volume(Partition(2, 2 << 30, 1 << 30), "ext4", BOOT, "boot", MemoryFileSystem(boot, uuid=BOOT)))

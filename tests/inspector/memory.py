@@ -39,6 +39,7 @@ class MemoryFileSystem(FileSystem):
     """Files by path; directories are there because something is in them."""
 
     kind: ClassVar[str] = "ext4"
+    top_level: FileSystem | None = None
 
     def __init__(self, files: Mapping[str, File | bytes | str], *, uuid: str | None = None, label: str | None = None) -> None:
         self.uuid, self.label = uuid, label
@@ -79,6 +80,9 @@ class MemoryFileSystem(FileSystem):
         found = self._tree[node]
         assert isinstance(found, File)
         return io.BytesIO(found.data)
+
+    def subvolume(self, options: str) -> FileSystem:
+        return self.top_level if self.top_level is not None and options == "subvolid=5" else self
 
     def link_target(self, node: str) -> str:
         found = self._tree[node]

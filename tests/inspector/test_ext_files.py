@@ -1,9 +1,8 @@
-"""Contents of ext4 files as they lie on the disk: the same bytes as the parser's, holes passed over, damage refused."""
+"""Contents of ext4 files as they lie on the disk: the same bytes as the parser's, holes passed over."""
 
 import io
 import os
 import random
-import struct
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from tests.inspector.memory import PROGRAM  # isort: skip - puts the inspector on the path
 
 from filesystems.ext import ExtFileSystem
-from filesystems.ext_files import ExtentFile, Run, runs_of
+from filesystems.ext_files import MappedFile
 from findings import Unreadable
 from part import Part
 from tests.inspector.disks import tool
@@ -63,7 +62,7 @@ def test_every_file_has_the_bytes_that_the_parser_reads(many_files: Path) -> Non
 
 def test_where_the_next_data_is() -> None:
     disk = Part(io.BytesIO(os.urandom(64 * 1024)), 0, 64 * 1024)
-    file = ExtentFile(disk, [Run(4, 10, 2), Run(100, 20, 1)], 2**40, 1024)
+    file = MappedFile(disk, [(None, 4), (10, 2), (None, 94), (20, 1)], 2**40, 1024)
     assert [file.next_data(at) for at in (0, 4095, 4096, 6143, 6144, 102_400, 103_424)] == [
         *(4096, 4096, 4096, 6143, 102_400, 102_400),
         2**40,
@@ -74,47 +73,7 @@ def test_where_the_next_data_is() -> None:
     assert file.read(300) == disk.at(10 * 1024 + 6000 - 4096, 144) + bytes(156)
 
 
-def node(*entries: bytes, depth: int = 0, count: int | None = None) -> bytes:
-    head = struct.pack("<HHHHI", 0xF30A, len(entries) if count is None else count, 4, depth, 0)
-    return (head + b"".join(entries)).ljust(60, b"\0")
-
-
-def leaf(start: int, count: int, place: int) -> bytes:
-    return struct.pack("<IHHI", start, count, place >> 32, place & 0xFFFFFFFF)
-
-
-def index(block: int) -> bytes:
-    return struct.pack("<IIHH", 0, block, 0, 0)
-
-
-TREES = {
-    "no magic": bytes(60),
-    "too short": b"\x0a\xf3",
-    "more entries than fit": node(count=400),
-    "too deep": node(index(1), depth=6),
-    "one that leads back to itself": node(index(1), depth=5),
-    "overlapping": node(leaf(0, 5, 10), leaf(4, 2, 20)),
-    "out of order": node(leaf(9, 1, 10), leaf(4, 2, 20)),
-    "beyond the disk": node(index(2**31), depth=1),
-}
-
-
-@pytest.mark.parametrize("i_block", TREES.values(), ids=TREES.keys())
-def test_a_tree_that_makes_no_sense(i_block: bytes) -> None:
-    disk = bytes(1024) + node(index(1), depth=5).ljust(1024, b"\0")
-    part = Part(io.BytesIO(disk), 0, len(disk))
-    with pytest.raises(Unreadable):
-        runs_of(part, i_block, 1024)
-
-
-def test_extents_that_were_reserved_and_not_written_are_zeros() -> None:
-    disk = os.urandom(16 * 1024)
-    part = Part(io.BytesIO(disk), 0, len(disk))
-    runs = runs_of(part, node(leaf(0, 1, 3), leaf(1, 0x8000 + 2, 5), leaf(3, 1, 4)), 1024)
-    assert ExtentFile(part, runs, 4096, 1024).read() == disk[3072:4096] + bytes(2048) + disk[4096:5120]
-
-
 def test_a_block_beyond_the_disk_is_not_read_as_zeros() -> None:
     part = Part(io.BytesIO(bytes(4096)), 0, 4096)
     with pytest.raises(Unreadable):
-        ExtentFile(part, [Run(0, 100, 1)], 1024, 1024).read()
+        MappedFile(part, [(100, 1)], 1024, 1024).read()

@@ -10,6 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.inspector.disks import FSTAB, MIB, Root, ext4, gpt, item, qcow2, report_of, tool, verdict
+from tests.inspector.memory import facts_of
+
+from findings import shown  # isort: skip
+
+assert facts_of
 
 ROOT_AT = 4 * MIB
 SUPERBLOCK_AT = ROOT_AT + 1024
@@ -94,6 +99,11 @@ QCOW2_FIELDS = {
 async def test_a_qcow2_header_that_lies(cow: Path, at: int, kind: str, value: int) -> None:
     patch(cow, at, struct.pack(kind, value))
     assert "blocked" in await refused(cow)
+
+
+async def test_extended_l2_entries_as_qemu_makes_them_are_refused(good_raw: Path, tmp_path: Path) -> None:
+    image = qcow2(tmp_path / "disk.qcow2", good_raw, "-o", "extended_l2=on,cluster_size=128k")
+    assert "DiskFormat.ExtendedL2" in await refused(image)
 
 
 async def test_qcow2_tables_that_point_outside(cow: Path) -> None:
@@ -188,6 +198,13 @@ async def test_text_of_strangers_is_shown_escaped(tmp_path: Path) -> None:
     assert "evil" in text
     assert not any(sign in text for sign in ("\\u001b", "\x1b", "\\u0007"))
     assert item(report, "Fstab").level == "failed"
+
+
+def test_text_shown_is_no_longer_for_being_escaped() -> None:
+    for text in ("\0" * 600, "\U000e0001" * 500, "\x1b", "a" * 511 + "\n", "ä" * 512):
+        assert len(shown(text)) <= 512
+        assert shown(text).isprintable()
+    assert (shown("ä" * 512), shown("a\tb"), shown("b" * 513)) == ("ä" * 512, "a\\tb", "b" * 511 + "…")
 
 
 async def test_a_million_lines_and_one_endless_line_of_fstab(tmp_path: Path) -> None:

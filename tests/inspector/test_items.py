@@ -32,6 +32,11 @@ async def test_boot_mode(good_root: Path, tmp_path: Path, *, bios: bool, uefi: b
     assert (found.level, found.value) == (("ok", mode) if mode else ("unsupported", None))
 
 
+async def test_an_efi_system_partition_without_a_loader_boots_nothing(good_root: Path, tmp_path: Path) -> None:
+    disk = gpt(tmp_path / "disk.raw", good_root, bios=False, loader=False)
+    assert item(await report_of(disk), "BootMode").level == "unsupported"
+
+
 FSTAB_CASES = [
     (FSTAB, "ok", None, []),
     ("", "ok", None, []),
@@ -66,6 +71,16 @@ async def test_fstab(tmp_path: Path, fstab: str, level: str, code: str | None, l
         assert evidence.text == fstab.split("\n")[lines[0] - 1]
         assert found.advice
     assert verdict(report).outcome == ("blocked" if level == "failed" else "passed")
+
+
+async def test_fstab_may_name_a_volume_that_could_not_be_read(tmp_path: Path) -> None:
+    root = Root({"etc/fstab": b"UUID=CAFE-0001 /boot/efi vfat defaults 0 1\n"})
+    disk = gpt(tmp_path / "disk.raw", ext4(tmp_path / "root", root))
+    with disk.open("r+b") as file:
+        file.seek((2 << 20) + 13)
+        file.write(b"\xff")  # sectors a cluster: FAT's magic stays, and makes no sense any more
+    found = item(await report_of(disk), "Fstab")
+    assert (found.level, found.code, found.evidence[0].line) == ("unsupported", "Fstab.VolumeNotReadable", 1)
 
 
 @pytest.mark.parametrize(

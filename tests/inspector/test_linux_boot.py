@@ -87,6 +87,14 @@ def test_xen_starts_linux_as_a_module() -> None:
     assert (found.code, [one.line for one in found.evidence]) == ("Grub.NoSuchDevice", [3])
 
 
+@pytest.mark.parametrize(
+    ("prefix", "code"), [("/@/boot", None), ("/boot", None), ("/wrong/boot", "Grub.NoKernel"), ("/x/@/boot", "Grub.NoKernel")]
+)
+def test_paths_on_btrfs_begin_at_the_top_level_or_at_the_root(prefix: str, code: str | None) -> None:
+    cfg = grub_cfg(kernel=f"{prefix}/vmlinuz-{RELEASE}", initrd=f"{prefix}/initrd.img-{RELEASE}")
+    assert guestos_grub.judge(machine(debian(**{CFG: cfg}), kind="btrfs")).code == code
+
+
 @pytest.mark.parametrize("mounted", [True, False])
 @pytest.mark.parametrize(
     ("gone", "code"), [(None, None), (f"/vmlinuz-{RELEASE}", "Grub.NoKernel"), (f"/initrd.img-{RELEASE}", "Grub.NoInitramfs")]
@@ -175,6 +183,20 @@ def test_systemd_boot(changes: dict[str, bytes | str | None], level: str, code: 
     }
     found = guestos_grub.judge(machine({"/etc/fstab": ""}, esp=with_changes(esp, **changes)))
     assert (found.level, found.code) == (level, code)
+
+
+@pytest.mark.parametrize(("kind", "level"), [("vfat", "ok"), ("xfs", "unsupported")])
+def test_systemd_boot_reads_only_what_uefi_reads(kind: str, level: str) -> None:
+    """kernel-install without an EFI system partition to see puts entries into /boot of the root file system."""
+    boot = {
+        "/loader/entries/one.conf": ARCH.replace("/cafe", "/boot/cafe"),
+        "/cafe/6.9.0/linux": bzimage("6.9.0"),
+        "/cafe/6.9.0/initrd": initramfs("6.9.0"),
+    }
+    root = {"/etc/fstab": "", **{f"/boot{path}": data for path, data in boot.items()}}
+    found = guestos_grub.judge(machine(root, kind=kind))
+    assert found.level == level
+    assert level == "ok" or "on xfs, which UEFI does not read" in found.advice
 
 
 @pytest.mark.parametrize(("root", "level", "code"), [(ROOT, "ok", None), (NOWHERE, "failed", "Grub.NoSuchDevice")])

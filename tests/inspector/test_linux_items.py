@@ -84,7 +84,7 @@ DHCP_CASES: list[tuple[Files, str | None, str | None, int | None]] = [
     ({PLAN: NETPLAN.format("addresses:\n      - 10.0.0.2/24:\n          label: x")}, "StaticAddress", PLAN, 6),
     ({PLAN: NETPLAN.format("addresses: ['fe80::1/64', '127.0.0.2/8']\n      dhcp6: yes")}, None, PLAN, 6),
     ({PLAN: "network: [not, a, mapping]"}, "NotConfigured", None, None),
-    ({PLAN: "a: &a [x]\nb: *a\n"}, "NotJudged", None, None),
+    ({PLAN: "a: &a [x, *a]\n"}, "NotJudged", None, None),
     ({PLAN: "network: {"}, "NotJudged", None, None),
     ({"/usr/lib/netplan/01.yaml": STATIC_PLAN, PLAN: NETPLAN.format("dhcp4: on")}, None, PLAN, 5),
     # NetworkManager
@@ -229,7 +229,9 @@ GROWING: list[tuple[dict[str, object], str | None]] = [
     ({"/etc/cloud/cloud.cfg.d/9.txt": "resize_rootfs: false\n"}, None),
     ({"/etc/growroot-disabled": ""}, "SwitchedOff"),
     ({"/usr/sbin/resize2fs": None}, "NoResizer"),
-    ({CLOUD_CFG: "a: &x [1]\nb: *x\n"}, "NotReadable"),
+    ({CLOUD_CFG: "a: &x [1, *x]\n"}, "NotReadable"),
+    # cloud-init's own 05_logging.cfg has aliases.
+    ({"/etc/cloud/cloud.cfg.d/05_logging.cfg": "_log:\n - &base |\n   [loggers]\nlog_cfgs:\n - [*base, x]\n"}, None),
     (
         {**NO_CLOUD_INIT, "/usr/bin/systemd-repart": program(), "/usr/lib/repart.d/50-root.conf": "[Partition]\nType=root\n",
          "/etc/fstab": f"UUID={ROOT} / ext4 defaults,x-systemd.growfs 0 1\n"},
@@ -378,7 +380,10 @@ def test_no_release_file_is_unsupported() -> None:
 
 
 YAML_BOMBS = {
-    "aliases": "a: &a [x,x]\nb: &b [*a,*a]\nc: [*b,*b]\n",
+    "aliases": "a0: &a0 [x,x]\n" + "".join(f"a{n}: &a{n} [{','.join(9 * [f'*a{n - 1}'])}]\n" for n in range(1, 9)),
+    "deep aliases": "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 99)),
+    "an alias of itself": "a: &a [*a]\n",
+    "an alias of nothing": "a: *b\n",
     "depth": "[" * 60_000,
     "block depth": "- " * 30_000,
     "many": "[" + "a," * 30_000 + "]",
@@ -397,6 +402,11 @@ def test_yaml_made_to_harm_does_not(text: str) -> None:
         with pytest.raises(Unreadable):
             as_yaml(FileText("x", text.encode()))
     assert time.process_time() - began < 5
+
+
+def test_an_alias_is_what_it_stands_for() -> None:
+    text = b"a: &one {x: &two 1}\nb: [*one, *two]\nc: &two 2\nd: *two\n"
+    assert as_yaml(FileText("x", text)) == {"a": {"x": "1"}, "b": [{"x": "1"}, "1"], "c": "2", "d": "2"}
 
 
 def test_random_files_never_raise_out_of_an_item() -> None:

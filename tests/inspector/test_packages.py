@@ -18,13 +18,13 @@ def packages(*names: str, type_: str = "deb", **different: Any) -> dict[str, Any
 
 
 async def test_parts_of_one_kind_go_together(good_root: Path, tmp_path: Path) -> None:
-    lines = [packages("a", "b", distro="debian-12"), packages("x", type_="rpm"), packages("c", complete=False)]
+    lines = [packages("a", "b", distro="debian-12"), packages("x", type_="rpm"), packages("c", complete=False, error="cut off")]
     inspection = await inspect(says(BEGIN, IMAGE, *lines, *ITEMS, END), good_root, tmp_path)
     assert inspection.error is None
     deb, rpm = inspection.packages["deb"], inspection.packages["rpm"]
     assert [one.name for one in deb.packages] == ["a", "b", "c"]
-    assert (deb.distro, deb.complete) == ("debian-12", False)
-    assert ([one.name for one in rpm.packages], rpm.complete) == (["x"], True)
+    assert (deb.distro, deb.complete, deb.error) == ("debian-12", False, "cut off")
+    assert ([one.name for one in rpm.packages], rpm.complete, rpm.error) == (["x"], True, None)
 
 
 @pytest.mark.parametrize("name_bytes", [1, 200])

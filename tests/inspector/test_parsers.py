@@ -225,6 +225,22 @@ def test_a_directory_in_itself_is_walked_once(images: Callable[[str], Path], tmp
     assert "/etc/again" in paths
 
 
+def test_a_directory_of_several_names_is_walked_under_each(images: Callable[[str], Path], tmp_path: Path) -> None:
+    """A key is one by its path: under a name that is met first, and is no place for keys, it must not be hidden."""
+    image = Path(shutil.copy(images("ext4"), tmp_path / "image"))
+    for number in range(10):
+        tool("debugfs", "-w", "-R", f"ln /usr /also-{number}", image)
+        with image.open("rb") as file:
+            files = open_file_system(Part(file, 0, image.stat().st_size))
+            assert files is not None
+            walked = attempt(lambda files=files: {found.path for found, _ in Tree(files).walk()})  # type: ignore[misc]
+        if number < 7:
+            assert isinstance(walked, set)
+            assert {"/usr/bin/sh", *(f"/also-{other}/bin/sh" for other in range(number + 1))} <= walked
+        else:
+            assert isinstance(walked, Unreadable)
+
+
 def test_ext4_extents_that_lead_to_themselves(images: Callable[[str], Path]) -> None:
     """A block of an extent tree full of indexes that name it: recursion, or 340 ways at each level down."""
     image = images("ext4")

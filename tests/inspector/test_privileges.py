@@ -58,7 +58,8 @@ def rpm_ndb(headers: list[bytes]) -> bytes:
         blob += bytes(-len(blob) % 16)
         slots += b"Slot" + struct.pack("<III", number, (4096 + len(blobs)) // 16, len(blob) // 16)
         blobs += blob
-    return (b"RpmP" + struct.pack("<III", 0, 1, 1) + bytes(16) + slots).ljust(4096, b"\0") + blobs
+    unused = (b"Slot" + bytes(12)) * 254
+    return (b"RpmP" + struct.pack("<III", 0, 1, 1) + bytes(16) + slots + unused)[:4096] + blobs
 
 
 SUDO = rpm_header(["/usr/bin/", "/usr/libexec/"], [(0, "ls"), (0, "sudo"), (1, "helper")])

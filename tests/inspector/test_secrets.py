@@ -194,7 +194,7 @@ def test_stores_without_credentials(name: str, content: str) -> None:
 
 HISTORY = [
     (f"export AWS_SECRET_ACCESS_KEY={AWS_SECRET}", AWS_SECRET),
-    (f"git clone https://alice:{RANDOM[:14]}@example.org/x", RANDOM[:14]),
+    (f"git clone https://alice:{RANDOM[:14]}@git.corp.net/x", RANDOM[:14]),
     (f"sshpass -p '{RANDOM[:12]}' ssh host", RANDOM[:12]),
     (f"mysql -u root -p{RANDOM[:12]} app", RANDOM[:12]),
     (f"curl -s -u admin:{RANDOM[:12]} https://host", RANDOM[:12]),

@@ -75,7 +75,13 @@ def blocked() -> Report:
         item("SECURITY.Encryption", value="none"),
         item("SECURITY.Passwords", value="2 accounts, none with a password"),
         databases=[
-            {"name": "debian-tracker", "version": "2026-01-12T04:00", "date": "2026-01-12", "purpose": "vulnerabilities"},
+            {
+                "name": "debian-tracker",
+                "version": "2026-01-12",
+                "date": "2026-01-12",
+                "purpose": "vulnerabilities",
+                "digest": "sha256:" + "9f86d081884c7d65" * 4,
+            },
             {"name": "known-exploited", "version": "2026.01.10", "date": "2026-01-10", "purpose": "vulnerabilities"},
         ],
         policy={"name": "inspect", "version": "2", "digest": "sha256:" + "4f7051d082591de0" * 4},

@@ -8,7 +8,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 
-from shared.reporting.bill_of_materials import bill_of_materials
+from shared.reporting.bill_of_materials import bill_of_materials, reason_for_no_bill
 from tests.reporting.reports import HOSTILE, report
 
 
@@ -32,6 +32,9 @@ URLS = [
     (listed("deb", {"name": "bash", "version": "5.2-2+b7", "source": "bash", "source_version": "5.2-2"}),
      "pkg:deb/debian/bash@5.2-2%2Bb7?upstream=bash%405.2-2"),
     (listed("rpm", {"name": "glibc", "version": "2.34-60.el9"}, namespace="redhat"), "pkg:rpm/redhat/glibc@2.34-60.el9"),
+    (listed("rpm", {"name": "vim", "version": "2:9.1-1", "source": "vim"}, namespace="fedora", distro="fedora-40"),
+     "pkg:rpm/fedora/vim@9.1-1?distro=fedora-40&epoch=2&upstream=vim"),
+    (listed("deb", {"name": "vim", "version": "2:9.1-1"}), "pkg:deb/debian/vim@2:9.1-1"),
     (listed("rpm", {"name": "glibc", "version": ""}), "pkg:rpm/glibc"),
     (listed("apk", {"name": "musl", "version": "1.2.4-r2"}), "pkg:apk/alpine/musl@1.2.4-r2"),
 ]  # fmt: skip
@@ -67,6 +70,19 @@ def test_an_image_that_was_not_read_to_its_end_has_no_hash() -> None:
 def test_a_package_listed_twice_is_there_once() -> None:
     package = {"name": "kernel", "version": "1"}
     assert len(made(listed("rpm", package, package))["components"]) == 1
+
+
+def test_a_database_that_was_not_read_gives_no_bill_but_what_was_read_does() -> None:
+    package, error = {"name": "a", "version": "1"}, "the rpm package database could not be read: of noise\x1b"
+    unread = listed("rpm", complete=False, error=error)
+    for lists, reason in (
+        ([unread], error.replace("\x1b", "\\u001b")),
+        ([unread, listed("deb", package)], None),
+        ([listed("rpm", package, complete=False, error=error)], None),
+        ([listed("deb")], None),
+        (None, "no package database was found in this image"),
+    ):
+        assert reason_for_no_bill(report(packages=lists)) == reason
 
 
 def test_hostile_names_are_shown_and_the_document_stays_valid() -> None:

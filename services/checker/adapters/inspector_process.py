@@ -18,7 +18,7 @@ from pydantic_core import from_json, to_json
 
 from services.checker.adapters.malware_search import HandedOver
 from shared.contracts.facts import Claims
-from shared.contracts.gate import missing_items
+from shared.contracts.gate import VULNERABILITIES, missing_items
 from shared.contracts.report import PACKAGES_MAX, Attributes, Item, PackageList
 from shared.contracts.rules import KNOWN_ITEMS, RULES_VERSION
 
@@ -27,6 +27,9 @@ _LINE_BYTES_MAX: Final = 1024 * 1024
 _STDERR_BYTES_MAX: Final = 4096
 _PACKAGES_BYTES_MAX: Final = 4 * 1024 * 1024
 _FORMATS: Final = frozenset({"raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "iso"})
+
+JUDGED_HERE: Final = frozenset({VULNERABILITIES})
+"""Items that the checker judges by what the inspector tells of the image; the inspector itself has no databases."""
 
 OnProgress = Callable[[str, int, int], None]
 """Told phase, done and total; called on the event loop, must not block."""
@@ -144,8 +147,8 @@ async def inspect_image(
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         inspection.error = f"the inspector {how} before it had finished{': ' if said else ''}{said}"[:1000]
     if inspection.error is None:
-        missing = missing_items(RULES_VERSION, inspection.items, inspection.attributes.platform)
-        if missing:
+        declared = missing_items(RULES_VERSION, inspection.items, inspection.attributes.platform)
+        if missing := [name for name in declared if name not in JUDGED_HERE]:
             inspection.error = f"the inspector left out {', '.join(missing)}"
     return inspection
 
@@ -234,7 +237,7 @@ def _take_begin(body: dict[str, Any], inspection: Inspection) -> None:
 
 def _take_item(body: dict[str, Any], inspection: Inspection) -> None:
     item = Item.model_validate_json(_again(body))
-    if item.name not in KNOWN_ITEMS:
+    if item.name not in KNOWN_ITEMS or item.name in JUDGED_HERE:
         message = f"item {item.name} is not one of the rules"
         raise _Lie(message)
     if any(item.name == known.name for known in inspection.items):
@@ -257,6 +260,7 @@ def _take_packages(body: dict[str, Any], size_bytes: int, inspection: Inspection
         update={
             "packages": known.packages + part.packages[:fits],
             "complete": known.complete and part.complete and len(part.packages) <= fits,
+            "error": known.error or part.error,
         }
     )
 

@@ -10,15 +10,20 @@ from typing import Final
 
 from uuid_utils import uuid7
 
+from services.checker.adapters.databases.store import DatabaseStore
 from services.checker.adapters.digest import Hashed, digest_of
-from services.checker.adapters.inspector_process import InspectorLimits, OnProgress, inspect_image
+from services.checker.adapters.inspector_process import Inspection, InspectorLimits, OnProgress, inspect_image
 from services.checker.adapters.malware_search import MalwareSearch, hand_over
+from services.checker.handlers.judge_vulnerabilities import judge_vulnerabilities
 from shared.contracts.content_version import content_version_of
 from shared.contracts.facts import Claims
-from shared.contracts.report import ImageFile, Report
-from shared.contracts.rules import RULES_VERSION
+from shared.contracts.gate import VULNERABILITIES
+from shared.contracts.report import ImageFile, Item, Report, ScanDatabase
+from shared.contracts.rules import RULES_VERSION, declared_items, family_of
 
 _TELL_EVERY_S: Final = 0.2
+_DATABASES_MAX: Final = 16
+"""Of a report."""
 CHANGED: Final = "the image's content changed while it was being checked"
 
 
@@ -33,10 +38,11 @@ async def check_file(  # noqa: PLR0913 - what is said of an image, and what it i
     on_progress: OnProgress = lambda _phase, _done, _total: None,
     command: Sequence[str] | None = None,
     malware: MalwareSearch | None = None,
+    databases: DatabaseStore | None = None,
 ) -> Report:
     """Check the file open, read-only, at `descriptor`, which stays the caller's; `name` and `claims` are what is said of it.
 
-    With `malware` its files are searched for it.
+    With `malware` its files are searched for it; known vulnerabilities are looked up in `databases`, if the rules declare that.
 
     The report has no policy and no outcome: it says what was found, and in `error` why it is not complete, if so. A file whose
     content version is another one afterwards than `content_version` (by default: than at the start) gives an incomplete report,
@@ -66,6 +72,7 @@ async def check_file(  # noqa: PLR0913 - what is said of an image, and what it i
             )
             inspection.items = await handed.completed(inspection.items)
         timings["inspection"] = round(time.monotonic() - began, 3)
+        items, used = await _by_databases(inspection, databases, timings)
         image_digest = await _until(began + limits.wall_clock_s, digesting, hashed, size_bytes, on_progress)
     finally:
         cancelled.set()
@@ -83,17 +90,30 @@ async def check_file(  # noqa: PLR0913 - what is said of an image, and what it i
             format=inspection.format,
         ),
         rules_version=RULES_VERSION,
-        databases=tuple(handed.databases),
+        databases=(*used, *handed.databases)[:_DATABASES_MAX],
         started_at=started_at,
         finished_at=datetime.now(UTC),
         attributes=inspection.attributes,
-        items=tuple(inspection.items),
+        items=(*inspection.items, *items),
         complete=error is None,
         error=error,
         confinement=inspection.confinement,
         timings_s=timings,
         packages=tuple(inspection.packages.values()) or None,
     )
+
+
+async def _by_databases(
+    inspection: Inspection, databases: DatabaseStore | None, timings: dict[str, float]
+) -> tuple[tuple[Item, ...], tuple[ScanDatabase, ...]]:
+    """Return the items that the rules declare and databases judge, and the databases that were used."""
+    family = family_of(inspection.attributes.platform, [item.name for item in inspection.items])
+    if VULNERABILITIES not in declared_items(RULES_VERSION, family):
+        return (), ()
+    began = time.monotonic()
+    item, used = await asyncio.to_thread(judge_vulnerabilities, tuple(inspection.packages.values()), databases)
+    timings["vulnerabilities"] = round(time.monotonic() - began, 3)
+    return (item,), used
 
 
 async def _until(

@@ -2,8 +2,9 @@
 """The inspector: one open disk image in, JSON lines out.
 
 Started as `python -I -B <this folder> --fd N`, with one inherited, read-only file descriptor. Writes to standard output one JSON
-object a line: `{"begin": …}`, `{"progress": …}` now and then, `{"image": …}`, an `{"item": …}` for each item, `{"end": …}`. Its
-exit code is 0 whatever it found. A program of its own: the services import nothing of it, and it imports nothing of theirs.
+object a line: `{"begin": …}`, `{"progress": …}` now and then, `{"image": …}`, an `{"item": …}` for each item, `{"packages": …}`
+for each part of a list of packages, `{"end": …}`. Its exit code is 0 whatever it found. A program of its own: the services import
+nothing of it, and it imports nothing of theirs.
 """
 
 import argparse
@@ -50,7 +51,7 @@ class Line:
             self.say("progress", {"phase": phase, "done": done, "total": total})
 
 
-_NEEDED = ("facts", "family", "items")
+_NEEDED = ("facts", "family", "items", "packages")
 _ENCODINGS = ("ascii", "unicode_escape", "utf-16-le")
 
 
@@ -69,6 +70,7 @@ def inspect(descriptor: int, stated_format: str | None, said: Claimed, line: Lin
     from facts import gather
     from family import family_of
     from items import ITEMS, judge
+    from packages import documents
 
     header = look(descriptor, stated_format)
     line.say("image", {"format": header.format, "size_bytes": header.size_bytes, "virtual_size_bytes": header.virtual_size_bytes})
@@ -80,6 +82,8 @@ def inspect(descriptor: int, stated_format: str | None, said: Claimed, line: Lin
         line.progress("items", number, len(wanted))
         line.say("item", judge(item, facts).as_document())
     line.progress("items", len(wanted), len(wanted))
+    for part in documents(facts) if family_of(facts) == "linux" else ():
+        line.say("packages", part)
     line.say("end", {})
 
 

@@ -91,6 +91,7 @@ class FileText:
 
 
 def shown(text: str) -> str:
-    """Return `text` without characters that a terminal would act on, shortened."""
-    cut = text if len(text) <= TEXT_CHARACTERS_MAX else text[: TEXT_CHARACTERS_MAX - 1] + "…"
-    return "".join(one if one.isprintable() else one.encode("unicode_escape", "backslashreplace").decode() for one in cut)
+    """Return `text` without characters that a terminal would act on, shortened: what is escaped counts as long as it then is."""
+    cut = text[: TEXT_CHARACTERS_MAX + 1]
+    escaped = "".join(one if one.isprintable() else one.encode("unicode_escape", "backslashreplace").decode() for one in cut)
+    return escaped if len(escaped) <= TEXT_CHARACTERS_MAX else escaped[: TEXT_CHARACTERS_MAX - 1] + "…"

@@ -2,6 +2,7 @@
 """The files of the system in the image: its root and what fstab mounts, links resolved inside, all of it bounded."""
 
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -13,6 +14,7 @@ FILE_BYTES_MAX = 256 * 1024
 ENTRIES_MAX = 2_000_000
 LINKS_MAX = 40
 DEPTH_MAX = 64
+NAMES_OF_A_DIRECTORY_MAX = 8
 _CACHED_DIRECTORIES_MAX = 512
 _CACHED_ENTRIES_MAX = 4096
 
@@ -160,19 +162,23 @@ class Tree:
     def walk(self, path: str = "/") -> Iterator[tuple[Found, Stat]]:
         """Yield everything beneath `path`, links not followed, mounts entered, each directory before what is in it.
 
-        A directory met again on the way down (a cycle that only a forged file system has) is not entered twice.
+        A directory within itself (a cycle that only a forged file system has) is not entered again. One that has several names,
+        which only a forged one has too, is walked under each of them, since what a file is depends on its path; raises
+        `Unreadable` for more names than a few.
         """
         top = self.find(path)
         if top is None:
             return
-        todo = [top]
-        seen: set[tuple[int, object]] = set()
+        todo: list[tuple[Found, _Above | None]] = [(top, None)]
+        names: Counter[_Key] = Counter()
         while todo:
-            parent = todo.pop()
+            parent, above = todo.pop()
             key = (id(parent.files), parent.files.identity(parent.node))
-            if key in seen or parent.path.count("/") > DEPTH_MAX:
+            if parent.path.count("/") > DEPTH_MAX or (names[key] and _is_above(key, above)):
                 continue
-            seen.add(key)
+            names[key] += 1
+            if names[key] > NAMES_OF_A_DIRECTORY_MAX:
+                raise Unreadable("DirectoryLinked", f"{parent.path} is a directory that has many names")
             for name, node in parent.files.children(parent.node):
                 self._count()
                 place = f"{parent.path.rstrip('/')}/{name}"
@@ -181,4 +187,17 @@ class Tree:
                 facts = child.stat()
                 yield child, facts
                 if facts.kind == stat.S_IFDIR:
-                    todo.append(child)
+                    todo.append((child, (key, above)))
+
+
+_Key = tuple[int, object]
+_Above = tuple[_Key, "_Above | None"]
+
+
+def _is_above(key: _Key, above: _Above | None) -> bool:
+    """Whether the directory is one of those on the way down."""
+    while above is not None:
+        known, above = above
+        if known == key:
+            return True
+    return False

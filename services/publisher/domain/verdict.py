@@ -20,7 +20,7 @@ _TAG_CHARACTERS_MAX: Final = 128
 _ENCRYPTION: Final = "SECURITY.Encryption"
 _NOT_OPENED: Final = (
     "there is no report, because the image was not read to its end: if the reason names the location, state the image's fact "
-    "anew with one that the operator's image roots hold; else publish again, and ask the operator if that gives the same"
+    "anew with one that the operator's roots or stores hold; else publish again, and ask the operator if that gives the same"
 )
 
 

@@ -2,6 +2,7 @@
 # How the images of this folder were made, by Linux itself (6.x, btrfs-progs 6.2, xfsprogs 6.1, ntfs-3g 2022.10): as root, with loop devices.
 # The two of LVM are physical volumes on loop devices, by pvcreate, vgcreate and lvcreate (see the test that reads them).
 # They hold what no tool makes without a mount: subvolumes, compressed extents, file capabilities, extents and attributes in trees.
+# The hives (*.hive.xz) are hivex's: see make_hives.py, which needs neither root nor devices.
 # Beside each image, NAME.json says what Linux shows of it: kind, mode, owner, size, digest, link target, attributes by path.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """ext2, ext3 and ext4. Source: Linux, Documentation/filesystems/ext4 (super block layout)."""
 
+import io
+import stat
 import struct
 import uuid
 from collections.abc import Iterator
 from typing import BinaryIO, ClassVar, cast
 
 from filesystems.base import DIRECTORY_BYTES_MAX, LINK_BYTES_MAX, FileSystem, Node, Stat
-from filesystems.ext_files import ExtentFile, runs_of
+from filesystems.ext_attributes import in_block, in_inode
+from filesystems.ext_blocks import Blocks
+from filesystems.ext_files import MappedFile
 from filesystems.ext_tables import InodeTable, entries
 from findings import Unreadable
 from part import Part
@@ -17,9 +21,15 @@ _INCOMPAT_JOURNAL_DEVICE = 0x8
 _INCOMPAT_ENCRYPT = 0x10000
 _INCOMPAT_FILETYPE = 0x2
 _INCOMPAT_64BIT = 0x80
+_INCOMPAT_READ = 0xE7C6
+"""File types, a journal to replay, extents, 64 bits, multi-mount protection, flexible groups, attributes in inodes, a seed of
+checksums, large directories, inline data. Not among them: compression, descriptors in groups of their own, names in any case."""
 _EXTENTS_FLAG = 0x80000
+_INLINE_FLAG = 0x10000000
+_INLINE_BYTES_MAX = 64 * 1024
+_MAP_BYTES = 60
 _MAPPED_BYTES_MAX = 4 * 2**30
-"""Of a file without extents the parser lists every block: beyond this that takes too much memory."""
+"""Of a file without extents every block is listed: beyond this that takes too much memory."""
 
 
 def is_it(part: Part) -> bool:
@@ -45,6 +55,9 @@ class ExtFileSystem(FileSystem):
         from dissect.extfs.extfs import ExtFS
 
         self._part = part
+        blocks_high = struct.unpack("<I", block[336:340])[0] if struct.unpack("<I", block[96:100])[0] & _INCOMPAT_64BIT else 0
+        blocks_count = struct.unpack("<I", block[4:8])[0] | blocks_high << 32
+        self._blocks = Blocks(part, 1024 << struct.unpack("<I", block[24:28])[0], blocks_count)
         part.seek(0)
         self._fs = ExtFS(part)
         incompat = struct.unpack("<I", block[96:100])[0]
@@ -69,10 +82,22 @@ class ExtFileSystem(FileSystem):
         size = self.stat(node).size
         if size > DIRECTORY_BYTES_MAX:
             raise Unreadable("DirectoryTooLarge", f"a directory of more than {DIRECTORY_BYTES_MAX} bytes")
-        with self._part.one_question():
-            data = self.open(node).read(size)
-        for name, number in entries(data, block_bytes=self._fs.block_size, inodes=self._fs.sb.s_inodes_count, typed=self._typed):
-            yield name, self._fs.get_inode(number, name)
+        inodes, typed = self._fs.sb.s_inodes_count, self._typed
+        for data, block_bytes in self._directory(node):
+            for name, number in entries(data, block_bytes=block_bytes, inodes=inodes, typed=typed):
+                yield name, self._fs.get_inode(number, name)
+
+    def _directory(self, node: Node) -> Iterator[tuple[bytes, int]]:
+        """Yield the directory's content, and how long a block of it is that no entry leaves."""
+        if not self._inodes.mapping(node.inum).flags & _INLINE_FLAG:
+            with self._part.one_question():
+                yield self.open(node).read(self.stat(node).size), self._blocks.size
+            return
+        # In the inode itself: the number of its parent, entries in the rest of the map, and more in an attribute.
+        data = self._inline(node)
+        yield data[4:_MAP_BYTES], _MAP_BYTES - 4
+        if len(data) > _MAP_BYTES:
+            yield data[_MAP_BYTES:], len(data) - _MAP_BYTES
 
     def stat(self, node: Node) -> Stat:
         """Return the inode."""
@@ -80,18 +105,28 @@ class ExtFileSystem(FileSystem):
 
     def open(self, node: Node) -> BinaryIO:
         """Return the file's content."""
-        inode = self._inodes.mapping(node.inum)
-        if inode.flags & _EXTENTS_FLAG:
-            with self._part.one_question():
-                runs = runs_of(self._part, inode.i_block, self._fs.block_size)
-            return cast("BinaryIO", ExtentFile(self._part, runs, self.stat(node).size, self._fs.block_size))
-        self._judge_blocks(node)
-        with self._part.one_question():
-            return node.open()  # type: ignore[no-any-return]
-
-    def _judge_blocks(self, node: Node) -> None:
-        if not node.inode.i_flags & _EXTENTS_FLAG and node.size > _MAPPED_BYTES_MAX:
+        facts, mapping = self._inodes.stat(node.inum), self._inodes.mapping(node.inum)
+        size, extents = facts.size, bool(mapping.flags & _EXTENTS_FLAG)
+        if mapping.flags & _INLINE_FLAG:
+            return io.BytesIO(self._inline(node))
+        if facts.kind == stat.S_IFLNK and size < _MAP_BYTES:
+            return io.BytesIO(mapping.i_block[:size])
+        if not extents and size > _MAPPED_BYTES_MAX:
             raise Unreadable("FileTooLarge", f"a file without extents of more than {_MAPPED_BYTES_MAX} bytes")
+        with self._part.one_question():
+            runs = self._blocks.runs(mapping.i_block, -(-size // self._blocks.size), extents=extents)
+        return cast("BinaryIO", MappedFile(self._part, runs, size, self._blocks.size))
+
+    def _inline(self, node: Node) -> bytes:
+        """Return content that lies in the inode: in its map, and the rest in an attribute."""
+        if node.size > _INLINE_BYTES_MAX:
+            raise Unreadable("InlineDataDamaged", f"a file of {node.size} bytes inside its inode")
+        data = self._inodes.mapping(node.inum).i_block
+        if node.size > _MAP_BYTES:
+            data += self.xattrs(node).get("system.data", b"")
+        if len(data) < node.size:
+            raise Unreadable("InlineDataDamaged", f"{len(data)} bytes in an inode that is to hold {node.size}")
+        return data[: node.size]
 
     def link_target(self, node: Node) -> str:
         """Return where the link points."""
@@ -104,7 +139,21 @@ class ExtFileSystem(FileSystem):
 
     def xattrs(self, node: Node) -> dict[str, bytes]:
         """Return the extended attributes."""
-        return {one.name: one.value for one in node.xattr}
+        raw = self._inodes.raw(node.inum)
+        with self._part.one_question():
+            found = dict(in_inode(raw, self._value))
+            if number := struct.unpack_from("<I", raw, 104)[0] | struct.unpack_from("<H", raw, 118)[0] << 32:
+                found.update(in_block(self._blocks.read(number), self._value))
+        return found
+
+    def _value(self, number: int, size: int) -> bytes:
+        """Return the value of an attribute that is the content of an inode of its own."""
+        if number > self._fs.sb.s_inodes_count:
+            raise Unreadable("AttributesDamaged", f"an extended attribute in inode {number}, which there is not")
+        value = self._fs.get_inode(number)
+        if self._inodes.mapping(number).flags & _INLINE_FLAG or value.size < size:
+            raise Unreadable("AttributesDamaged", f"an extended attribute of {size} bytes in inode {number}, which is shorter")
+        return self.open(value).read(size)
 
 
 def _judge_super_block(block: bytes, size: int) -> None:
@@ -124,3 +173,6 @@ def _judge_super_block(block: bytes, size: int) -> None:
         raise Unreadable("JournalDevice", "the device is the journal of another file system")
     if incompat & _INCOMPAT_ENCRYPT:
         raise Unreadable("Encrypted", "the file system has encrypted directories")
+    if incompat & ~_INCOMPAT_READ:
+        # The kernel refuses what it does not know, and reads the rest differently from how it would be read here.
+        raise Unreadable("FeatureNotRead", f"ext features {incompat & ~_INCOMPAT_READ:#x} are not read; make it without them")

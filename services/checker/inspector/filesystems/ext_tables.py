@@ -52,7 +52,7 @@ class InodeTable:
 
     def stat(self, number: int) -> Stat:
         """Return inode `number`; raises `Unreadable` if it lies outside the disk."""
-        raw = self._raw(number)
+        raw = self.raw(number)
         mode, uid, size, mtime, gid = _INODE.unpack_from(raw)
         size_high, uid_high, gid_high = struct.unpack_from("<I", raw, 108)[0], *struct.unpack_from("<HH", raw, 120)
         return Stat(
@@ -60,10 +60,11 @@ class InodeTable:
         )
 
     def mapping(self, number: int) -> Mapping:
-        """Return where the content of inode `number` is; raises `Unreadable` if the inode lies outside the disk."""
-        return Mapping(*_MAPPING.unpack_from(self._raw(number)))
+        """Return where the content of inode `number` is; raises as `stat`."""
+        return Mapping(*_MAPPING.unpack_from(self.raw(number)))
 
-    def _raw(self, number: int) -> bytes:
+    def raw(self, number: int) -> bytes:
+        """Return the bytes of inode `number`, all that its table holds of it; raises as `stat`."""
         group, index = divmod(number - 1, self._inodes_per_group)
         at = self._table(group) + index * self._inode_bytes
         block, within = divmod(at, self._block_bytes)
@@ -73,7 +74,7 @@ class InodeTable:
             self._blocks[block] = data
             if len(self._blocks) > _CACHED_BLOCKS_MAX:
                 self._blocks.popitem(last=False)
-        raw = data[within : within + 128]
+        raw = data[within : within + self._inode_bytes]
         if len(raw) < 128:
             raise Unreadable("Truncated", f"inode {number} lies beyond the end of the disk")
         return raw

@@ -3,13 +3,13 @@
 
 from facts import Facts
 from findings import Evidence, Item, Unreadable, attempt
-from linux.fstab import LINES_MAX, Entry, Fstab, device_of, fstab, mapper_of, named, volume_of
+from linux.devices import is_there, may_hold
+from linux.fstab import LINES_MAX, Entry, Fstab, device_of, fstab
 from volumes.volume import Volume
 
 NAME = "GUESTOS.Fstab"
 FAMILIES = frozenset({"linux"})
 _ADVICE = "name the system disk's file systems by their UUID, and give what may be absent the option nofail"
-_NEVER_THIS_DISK = ("/dev/sr", "/dev/fd", "/dev/cdrom")
 
 
 def judge(facts: Facts) -> Item:
@@ -26,31 +26,37 @@ def judge(facts: Facts) -> Item:
 
 def _judge_entries(found: Fstab, volumes: list[Volume]) -> Item:
     missing, unjudged = _missing(found, volumes)
-    fatal = tuple(evidence for evidence, may_fail in missing if not may_fail)
-    if fatal:
+    fatal = [entry for entry in missing if "nofail" not in entry.options]
+    absent = tuple(found.file.evidence(entry.line) for entry in fatal if not may_hold(entry.device, volumes))
+    if absent:
         advice = f"the system would wait for a device that is not there: {_ADVICE}"
-        return Item(NAME, "failed", "Fstab.NoSuchDevice", len(fatal), fatal, advice)
+        return Item(NAME, "failed", "Fstab.NoSuchDevice", len(absent), absent, advice)
+    if fatal:
+        lines = tuple(found.file.evidence(entry.line) for entry in fatal)
+        advice = "what these lines name may be on a volume of the disk that could not be read"
+        return Item(NAME, "unsupported", "Fstab.VolumeNotReadable", len(lines), lines, advice)
     if len(found.file.lines) > LINES_MAX:
         return Item(NAME, "unsupported", "Fstab.TooLong", advice=f"more than {LINES_MAX} lines")
     if missing:
-        absent = tuple(evidence for evidence, _ in missing)
-        return Item(NAME, "warning", "Fstab.NoSuchDeviceNofail", len(absent), absent, _ADVICE)
+        lines = tuple(found.file.evidence(entry.line) for entry in missing)
+        return Item(NAME, "warning", "Fstab.NoSuchDeviceNofail", len(lines), lines, _ADVICE)
     if unjudged:
         advice = f"kernel names change with the machine: {_ADVICE}"
         return Item(NAME, "warning", "Fstab.KernelName", len(unjudged), unjudged, advice)
     return Item(NAME, "ok", value=len(found.entries), evidence=(found.file.evidence(),))
 
 
-def _missing(found: Fstab, volumes: list[Volume]) -> tuple[list[tuple[Evidence, bool]], tuple[Evidence, ...]]:
-    """Return the entries whose device is missing, with whether it may be, and those that nobody can judge here."""
-    missing: list[tuple[Evidence, bool]] = []
+def _missing(found: Fstab, volumes: list[Volume]) -> tuple[list[Entry], tuple[Evidence, ...]]:
+    """Return the entries whose device is missing, and the lines of those that nobody can judge here."""
+    missing: list[Entry] = []
     unjudged: list[Evidence] = []
     for entry in found.entries:
-        there = _is_there(entry.device, volumes)
-        if there is None:
+        there = is_there(entry.device, volumes)
+        # tmpfs, proc, network file systems, swap files: no device of this disk.
+        if there is None and entry.device.startswith("/dev/"):
             unjudged.append(found.file.evidence(entry.line))
-        elif not (there and _has_subvolume(entry, volumes)) and "noauto" not in entry.options:
-            missing.append((found.file.evidence(entry.line), "nofail" in entry.options))
+        elif there is not None and not (there and _has_subvolume(entry, volumes)) and "noauto" not in entry.options:
+            missing.append(entry)
     return missing, tuple(unjudged)
 
 
@@ -61,21 +67,3 @@ def _has_subvolume(entry: Entry, volumes: list[Volume]) -> bool:
     if files is None or files.kind != "btrfs":
         return True
     return not isinstance(attempt(lambda: files.subvolume(",".join(entry.options)).root), Unreadable)
-
-
-def _is_there(spec: str, volumes: list[Volume]) -> bool | None:
-    """Whether the device that `spec` names is on the disk; None where that depends on the machine."""
-    tag = named(spec)
-    if tag is not None:
-        return volume_of(*tag, volumes) is not None
-    if not spec.startswith("/dev/"):
-        return True  # tmpfs, proc, network file systems, swap files: no device of this disk
-    mapper = mapper_of(spec)
-    if mapper is not None:
-        return any(volume.partition.mapper == mapper for volume in volumes)
-    if spec.startswith(("/dev/md", "/dev/disk/")):
-        return False
-    digits = spec[len(spec.rstrip("0123456789")) :]
-    numbers = {volume.partition.number for volume in volumes}
-    # Which letter the disk gets is the machine's choice, the partition's number is not.
-    return None if not digits or int(digits[:9]) in numbers or spec.startswith(_NEVER_THIS_DISK) else False

@@ -25,5 +25,5 @@ def judge(facts: Facts) -> Item:
     if all(kind == "unknown" for kind in kinds):
         text = "no partition table and no file system that is known"
         return Item(NAME, "failed", "SystemImage.NoSystem", facts.header.format, (Evidence(text=text),), advice)
-    text = f"file systems found: {str.join(chr(44) + chr(32), kinds)}; none holds an os-release"
+    text = f"file systems found: {str.join(chr(44) + chr(32), kinds)}; none holds an os-release or a Windows registry"
     return Item(NAME, "failed", "SystemImage.DataOnly", facts.header.format, (Evidence(text=text),), advice)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from boot_mode import boot_mode
 from facts import Facts
 from family import family_of
-from findings import Evidence, Item
-from linux.architecture import architecture
+from findings import Evidence, Item, Unreadable
+from linux.architecture import architecture as of_linux
 from linux.kernels import kernels
 from linux.os_release import OsRelease, os_release
 from security.claims import (
@@ -42,8 +42,7 @@ def judge(facts: Facts) -> Item:
 def _of_system(facts: Facts, who: str, claims: NameClaims, words: str) -> Iterator[Trouble]:
     yield from _of_platform(facts, who, claims, words)
     if claims.kernel is not None:
-        found = facts.get(kernels)
-        releases = [one.release for one in found] if isinstance(found, list) else []
+        releases = _releases(facts)
         if releases and not any(is_version(claims.kernel, release) for release in releases):
             yield _contradiction("Kernel", f"{who} says kernel {claims.kernel}", ", ".join(releases[-3:]), words)
     if claims.architecture is not None:
@@ -58,6 +57,9 @@ def _of_platform(facts: Facts, who: str, claims: NameClaims, words: str) -> Iter
         if is_windows(claims.system) or is_system(claims.system, "windows", "") is False:
             yield _contradiction("System", f"{who} says {claims.system}", family_of(facts), words)
         return
+    if is_windows(claims.system):
+        yield from _of_windows(facts, who, claims, words)
+        return
     found = facts.get(os_release)
     if not isinstance(found, OsRelease):
         return
@@ -71,8 +73,42 @@ def _of_platform(facts: Facts, who: str, claims: NameClaims, words: str) -> Iter
         )
 
 
+def _of_windows(facts: Facts, who: str, claims: NameClaims, words: str) -> Iterator[Trouble]:
+    from windows.version import version_of, windows
+
+    found = facts.get(windows)
+    if isinstance(found, Unreadable):
+        return
+    if "server" in (claims.system or "") and not found.is_server:
+        yield _contradiction("System", f"{who} says {claims.system}", found.product, words, found.evidence)
+    version = version_of(found.platform)
+    if claims.version and version and not is_version(claims.version, version):
+        yield _contradiction("Version", f"{who} says version {claims.version}", found.platform, words, found.evidence)
+
+
+def _releases(facts: Facts) -> list[str]:
+    """Return the releases of the kernels that it may start."""
+    if family_of(facts) == "windows":
+        from windows.version import windows
+
+        version = facts.get(windows)
+        return [] if isinstance(version, Unreadable) else [version.kernel]
+    found = facts.get(kernels)
+    return [one.release for one in found] if isinstance(found, list) else []
+
+
+def _architecture(facts: Facts) -> str | None:
+    if family_of(facts) == "windows":
+        from windows.version import architecture
+
+        known = facts.get(architecture)
+        return None if isinstance(known, Unreadable) else known[0]
+    found = facts.get(of_linux)
+    return found if isinstance(found, str) else None
+
+
 def _of_architecture(facts: Facts, who: str, wanted: str, words: str) -> Iterator[Trouble]:
-    found = facts.get(architecture)
+    found = _architecture(facts)
     if isinstance(found, str) and architecture_of(found) != wanted:
         yield _contradiction("Architecture", f"{who} says {wanted}", found, words)
 

@@ -32,13 +32,17 @@ def _require(*, holds: bool, otherwise: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """An agent: the item that asks for it, its name, where its program lies (`*` within a step), its services, what to do."""
+    """An agent: the item that asks for it, its name, where its program lies (`*` within a step), its services, what to do.
+
+    `family` is the family of systems that it is asked for in: linux, windows.
+    """
 
     item: str
     name: str
     paths: tuple[str, ...]
     services: tuple[str, ...] = ()
     advice: str = ""
+    family: str = "linux"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +69,17 @@ def load(data: bytes) -> tuple[Agent, ...]:
 
 
 def _agent(table: Any, where: str) -> Agent:  # noqa: ANN401 - what a file holds
-    holds = isinstance(table, dict) and set(table) <= {"item", "name", "paths", "services", "advice"}
-    _require(holds=holds, otherwise=f"{where}: expected item, name, paths, services, advice")
+    holds = isinstance(table, dict) and set(table) <= {"item", "name", "paths", "services", "advice", "family"}
+    _require(holds=holds, otherwise=f"{where}: expected item, name, paths, services, advice, family")
     item, name, advice = (_text(table.get(key, ""), f"{where}: {key}") for key in ("item", "name", "advice"))
+    family = table.get("family", "linux")
+    _require(holds=family in ("linux", "windows"), otherwise=f"{where}: family is linux or windows")
     _require(holds=item in ITEMS and bool(name), otherwise=f"{where}: item is one of {', '.join(ITEMS)}, and there is a name")
     paths, services = (_texts(table.get(key, []), f"{where}: {key}") for key in ("paths", "services"))
     holds = bool(paths) and all(path.startswith("/") and path.count("*") <= 4 for path in paths)
     _require(holds=holds, otherwise=f"{where}: paths are absolute, and there is at least one")
     _require(holds=not any("/" in one for one in services), otherwise=f"{where}: services are names without a folder")
-    return Agent(item, name, paths, services, advice)
+    return Agent(item, name, paths, services, advice, family)
 
 
 def _text(value: Any, where: str) -> Any:  # noqa: ANN401 - see above
@@ -100,17 +106,22 @@ def use(agents: tuple[Agent, ...]) -> None:
 def presences(facts: Facts) -> dict[str, tuple[Presence, ...]]:
     """Probe: by item, each agent asked for and whether it is there."""
     tree = facts.files()
-    return {item: tuple(_presence(tree, agent) for agent in _used[0] if agent.item == item) for item in ITEMS}
+    return {item: tuple(_presence(tree, agent) for agent in asked_for(item, "linux")) for item in ITEMS}
+
+
+def asked_for(item: str, family: str) -> tuple[Agent, ...]:
+    """Return the agents that the item asks for in a family of systems."""
+    return tuple(agent for agent in _used[0] if agent.item == item and agent.family == family)
 
 
 def _presence(tree: Tree, agent: Agent) -> Presence:
-    found = next((found for path in agent.paths if (found := _matching(tree, path)) is not None), None)
+    found = next((found for path in agent.paths if (found := matching(tree, path)) is not None), None)
     known = [name for name in agent.services if has_unit(tree, f"{name}.service") or is_enabled(tree, name)]
     starts = not agent.services or any(is_enabled(tree, name) for name in known)
     return Presence(agent, None if found is None else found.path, starts)
 
 
-def _matching(tree: Tree, pattern: str) -> Found | None:
+def matching(tree: Tree, pattern: str) -> Found | None:
     """Return the first regular file that `pattern` matches step by step."""
     folders = ["/"]
     steps = pattern.strip("/").split("/")

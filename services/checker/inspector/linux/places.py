@@ -4,7 +4,6 @@
 A boot loader knows file systems and not mounts: paths in its configuration count from the top of one of them.
 """
 
-import stat
 from dataclasses import dataclass
 
 from facts import Facts
@@ -14,7 +13,7 @@ from volumes.volume import Volume
 
 _PLACES_MAX = 16
 _BOOT_MOUNTS = ("/boot", "/boot/efi", "/boot/firmware", "/efi", "/esp")
-_BTRFS_STEPS_MAX = 4
+_TOP_LEVEL = "subvolid=5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +37,11 @@ class Place:
 
     def find(self, path: str) -> Found | None:
         """Return the regular file that a boot loader calls `path` here."""
-        if self.tree is None:
-            return None
-        steps = [step for step in path.split("/") if step]
-        # A loader's path on btrfs begins at the top, with subvolumes for its first steps; the tree may begin in one of them.
-        for cut in range(1 + (_BTRFS_STEPS_MAX if self.tree.root.kind == "btrfs" else 0)):
-            found = self.tree.find("/" + "/".join(steps[cut:]))
-            if found is not None and found.stat().kind == stat.S_IFREG:
-                return found
-        return None
+        found = None if self.tree is None else self.tree.find_file(path)
+        if found is None and self.tree is not None and self.tree.root.kind == "btrfs":
+            # GRUB counts from the top level of btrfs, SUSE's from the default subvolume; the tree may begin in any other.
+            return Tree(self.tree.root.subvolume(_TOP_LEVEL)).find_file(path)
+        return found
 
     def read_text(self, path: str, *, bytes_max: int = FILE_BYTES_MAX) -> FileText | None:
         """Return the small file at `path`, its own path as the running system sees it."""

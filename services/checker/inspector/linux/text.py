@@ -2,10 +2,11 @@
 """Configuration files as values that know their line: shell assignments, INI files, YAML.
 
 The standard library's readers keep no line numbers. YAML goes through PyYAML's parser event by event and not through a loader: no
-object of a stranger's choosing is made, aliases (the stuff of bombs) are refused, depth and size are bounded.
+object of a stranger's choosing is made; depth and size are bounded, an alias (the stuff of bombs) counted as what it stands for.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -72,7 +73,7 @@ def is_false(value: object) -> bool:
 
 
 def as_yaml(file: FileText) -> Any:  # noqa: ANN401 - a document is whatever its writer made it
-    """Return the file's first document as dicts, lists and `At`; raises `Unreadable` for what is too large or uses aliases."""
+    """Return the file's first document as dicts, lists and `At`; raises `Unreadable` for what is too large or too deep."""
     if len(file.data) > _YAML_BYTES_MAX:
         raise Unreadable("FileTooLarge", f"{file.path} has more than {_YAML_BYTES_MAX} bytes")
     try:
@@ -82,36 +83,57 @@ def as_yaml(file: FileText) -> Any:  # noqa: ANN401 - a document is whatever its
         raise Unreadable("NoYaml", f"{file.path} is no YAML that is read here: {reason}") from None
 
 
+@dataclass(slots=True)
+class _Node:
+    """A part of a document: what it came to, its anchor's name, its size and depth with aliases as what they stand for."""
+
+    value: Any
+    anchor: str | None = None
+    size: int = 1
+    depth: int = 1
+    key: At | None = None
+
+    def put(self, child: "_Node") -> None:
+        """Take in the next part of a list or mapping."""
+        self.size += child.size
+        self.depth = max(self.depth, child.depth + 1)
+        if isinstance(self.value, list):
+            self.value.append(child.value)
+        elif self.key is None:
+            # A key that is itself a collection is nothing that a configuration has: it is kept by its own sign.
+            self.key = child.value if isinstance(child.value, At) else At.of("?", 0)
+        else:
+            self.value[self.key] = child.value
+            self.key = None
+
+
 def _built(file: FileText) -> Any:  # noqa: ANN401 - see above
-    top: list[Any] = []
-    open_nodes: list[Any] = [top]
-    keys: list[At | None] = [None]
-    for count, event in enumerate(yaml.parse(file.data.decode(errors="replace"), Loader=yaml.SafeLoader)):
-        if count > _YAML_EVENTS_MAX or len(open_nodes) > _YAML_DEPTH_MAX:
-            raise Unreadable("YamlTooLarge", f"{file.path} is larger or deeper than any real configuration")
-        if isinstance(event, yaml.AliasEvent):
-            raise Unreadable("YamlAlias", f"{file.path} uses aliases, which are not followed")
+    opened = [_Node([])]
+    anchors: dict[str, _Node] = {}
+    size = 0
+    for event in yaml.parse(file.data.decode(errors="replace"), Loader=yaml.SafeLoader):
         if isinstance(event, yaml.DocumentEndEvent):
             break
-        if isinstance(event, yaml.ScalarEvent):
-            _put(open_nodes[-1], keys, At.of(event.value, event.start_mark.line + 1))
-        elif isinstance(event, yaml.CollectionStartEvent):
-            node: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
-            _put(open_nodes[-1], keys, node)
-            open_nodes.append(node)
-            keys.append(None)
-        elif isinstance(event, yaml.CollectionEndEvent):
-            open_nodes.pop()
-            keys.pop()
+        node = _opened_or_done(event, opened, anchors, file)
+        size += node.size if node is not None and not isinstance(event, yaml.CollectionEndEvent) else 1
+        if size > _YAML_EVENTS_MAX or len(opened) + (node.depth if node is not None else 0) > _YAML_DEPTH_MAX:
+            raise Unreadable("YamlTooLarge", f"{file.path} is larger or deeper than any real configuration")
+        if node is not None:
+            opened[-1].put(node)
+            if node.anchor is not None:
+                anchors[node.anchor] = node
+    top = opened[0].value
     return top[0] if top else None
 
 
-def _put(parent: Any, keys: list[At | None], value: Any) -> None:  # noqa: ANN401 - see above
-    if isinstance(parent, list):
-        parent.append(value)
-    elif keys[-1] is None:
-        # A key that is itself a collection is nothing that a configuration has: it is kept by its own sign.
-        keys[-1] = value if isinstance(value, At) else At.of("?", 0)
-    else:
-        parent[keys[-1]] = value
-        keys[-1] = None
+def _opened_or_done(event: yaml.Event, opened: list[_Node], anchors: dict[str, _Node], file: FileText) -> _Node | None:
+    """Open a list or mapping, or return what the event completes."""
+    if isinstance(event, yaml.AliasEvent):
+        if event.anchor not in anchors:
+            raise Unreadable("YamlAlias", f"{file.path} has an alias of what is not complete above it")
+        return anchors[event.anchor]
+    if isinstance(event, yaml.ScalarEvent):
+        return _Node(At.of(event.value, event.start_mark.line + 1), event.anchor)
+    if isinstance(event, yaml.CollectionStartEvent):
+        opened.append(_Node({} if isinstance(event, yaml.MappingStartEvent) else [], event.anchor))
+    return opened.pop() if isinstance(event, yaml.CollectionEndEvent) else None

@@ -59,6 +59,8 @@ _SHAPE = re.compile(
 _ARCH_WORD = re.compile(rf"(?<![a-z0-9])({_ARCH})(?![a-z0-9])")
 _KERNEL_WORD = re.compile(r"(?<![a-z0-9])kernel[ .:_-]?([0-9]{1,3}\.[0-9][0-9.]{0,20})")
 _SYSTEM_START = re.compile(r"([a-z][a-z -]{0,40}?)[ .:_-]?v?([0-9]{1,4}(?:\.[0-9]{1,4}){0,3})(?![0-9])")
+_PLATFORM = re.compile(r"([a-z][a-z ./_-]{0,60}?)(?:\s.*)?$")
+_PLATFORM_AND_VERSION = re.compile(r"([a-z][a-z ./_-]{0,60}?)[ ._-]?(?P<version>[0-9]{1,4}(?:\.[0-9]{1,4}){0,3})(?:\s.*)?$")
 _SEPARATORS = re.compile(r"[^a-z0-9]+")
 _BOOTS_BY = {"BIOS": {"BIOS"}, "UEFI": {"UEFI"}, "UEFI-PREFERRED": {"BIOS", "UEFI"}}
 
@@ -94,9 +96,13 @@ def claims_of_name(name: str) -> NameClaims:
 def claims_of_platform(platform: str) -> NameClaims:
     """Return what a platform such as `Ubuntu`, `Debian 12` or `Windows Server 2019` claims; `Others Linux` claims nothing."""
     text = platform.casefold().strip()
-    found = re.match(r"([a-z][a-z ./_-]{0,60}?)[ ._-]?([0-9]{1,4}(?:\.[0-9]{1,4}){0,3})?(?:\s.*)?$", text)
-    system = _plain(found[1]) if found is not None else None
-    return NameClaims(system, found[2] if found is not None else None) if system in _SYSTEMS else NameClaims()
+    # With a version what is before it is the system, however many words; without one the first word is.
+    for pattern in (_PLATFORM_AND_VERSION, _PLATFORM):
+        found = pattern.match(text)
+        system = _plain(found[1]) if found is not None else None
+        if found is not None and system in _SYSTEMS:
+            return NameClaims(system, found.groupdict().get("version"))
+    return NameClaims()
 
 
 def is_windows(system: str) -> bool:

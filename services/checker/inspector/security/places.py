@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Where people leave secrets in an image: homes, /etc, and the folders of services; not where packages put what everybody has."""
 
+import stat
+from collections.abc import Iterator
+from itertools import islice, takewhile
+
 from facts import Facts
+from family import family_of
 from findings import Unreadable
 from security.accounts import Account, accounts
 
@@ -21,6 +26,19 @@ _ALWAYS = (
     "/data",
     "/var/lib/cloud",
 )
+_ALWAYS_IN_WINDOWS = (
+    "/Users",
+    "/ProgramData/ssh",
+    "/inetpub",
+    "/Windows/Panther",
+    "/Windows/Setup/Scripts",
+    "/Windows/System32/Sysprep",
+    "/Windows/OEM",
+    "/Temp",
+    "/Windows/Temp",
+)
+# Of every Windows' own: caches, logs, and the folders of packaged programs.
+_PUBLIC_IN_WINDOWS = ("/appdata/local/microsoft/", "/appdata/local/packages/", "/appdata/local/temp/", "/appdata/locallow/")
 # Homes of system accounts that are folders of the whole system.
 _NO_HOMES = frozenset(
     {"/", "/bin", "/sbin", "/dev", "/proc", "/sys", "/run", "/usr", "/lib", "/boot", "/var", "/var/lib", "/var/run"}
@@ -41,6 +59,8 @@ _PUBLIC = frozenset(
 
 def homes(facts: Facts) -> list[tuple[str, str]]:
     """Probe: (account, home folder) of all who can have files of their own there, root first."""
+    if family_of(facts) == "windows":
+        return list(islice(_homes_of_windows(facts), HOMES_MAX))
     known = facts.get(accounts)
     found = {"/root": "root"}
     for account in () if isinstance(known, Unreadable) else known:
@@ -53,6 +73,13 @@ def homes(facts: Facts) -> list[tuple[str, str]]:
     return [(name, home) for home, name in found.items()]
 
 
+def _homes_of_windows(facts: Facts) -> Iterator[tuple[str, str]]:
+    """Yield the profiles: what lies right in /Users, which a walk yields first; junctions such as `All Users` are none."""
+    for found, inode in takewhile(lambda one: one[0].path.count("/") == 2, facts.files().walk("/Users")):
+        if inode.kind == stat.S_IFDIR:
+            yield found.path.rpartition("/")[2], found.path
+
+
 def _home(account: Account) -> str | None:
     home = "/" + account.home.strip("/")
     return None if home in _NO_HOMES or home.startswith(_NO_HOMES_BELOW) or ".." in home else home
@@ -60,6 +87,8 @@ def _home(account: Account) -> str | None:
 
 def places_of_secrets(facts: Facts) -> tuple[str, ...]:
     """Return the folders, each with a slash at its end."""
+    if family_of(facts) == "windows":
+        return tuple(f"{folder}/" for folder in _ALWAYS_IN_WINDOWS)
     known = facts.get(homes)
     always = tuple(f"{folder}/" for folder in _ALWAYS)
     own = () if isinstance(known, Unreadable) else (f"{home}/" for _, home in known)
@@ -71,5 +100,7 @@ def is_place_of_secrets(path: str, places: tuple[str, ...]) -> bool:
     if not path.startswith(places):
         return False
     folders = path.split("/")[1:-1]
+    if folders[0] == "Users" and any(one in path.lower() for one in _PUBLIC_IN_WINDOWS):
+        return False
     # An account may be called test.
-    return not _PUBLIC.intersection(folders[2:] if folders[0] == "home" else folders[1:])
+    return not _PUBLIC.intersection(folders[2:] if folders[0] in {"home", "Users"} else folders[1:])

@@ -7,9 +7,12 @@ Nothing of a file is kept unless an item will look at it again: a system may hav
 import stat
 import struct
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from facts import Facts
+from family import family_of
 from filesystems.base import Stat
 from findings import Unreadable, attempt
 from security.budget import cpu_budget_s
@@ -62,7 +65,7 @@ def all_files(facts: Facts) -> Files:
 def _walk(facts: Facts, files: Files) -> None:
     places = places_of_secrets(facts)
     until = time.process_time() + cpu_budget_s(CPU_S_MAX)
-    for found, inode in facts.files().walk():
+    for found, inode in _everything(facts, places):
         files.count += 1
         if files.count % _LOOK_EVERY == 0:
             # How many there will be is not known before the end.
@@ -76,6 +79,12 @@ def _walk(facts: Facts, files: Files) -> None:
             files.privileged.append(Privileged(found.path, rights))
         if 0 < inode.size <= NOTABLE_BYTES_MAX and len(files.notable) < NOTABLE_MAX and is_place_of_secrets(found.path, places):
             files.notable.append((found, inode.size))
+
+
+def _everything(facts: Facts, places: tuple[str, ...]) -> Iterator[tuple[Found, Stat]]:
+    """Yield all files; of a Windows, whose files nobody owns by package, only those in places of secrets."""
+    tree = facts.files()
+    return chain.from_iterable(map(tree.walk, places)) if family_of(facts) == "windows" else tree.walk()
 
 
 def _rights(found: Found, inode: Stat) -> str:

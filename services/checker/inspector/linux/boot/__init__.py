@@ -59,6 +59,14 @@ def _grub(place: Place, known: list[Place], boot: Boot) -> None:
 def _systemd_boot(place: Place, _: list[Place], boot: Boot) -> None:
     if place.top and "GRUB 2" in boot.loaders:
         return
+    if place.volume is not None and place.volume.kind != "vfat" and not place.names("/EFI/systemd/drivers"):
+        # systemd-boot reads with the firmware's drivers, which know FAT (UEFI 2.10, 13.3).
+        lost = any(place.names(f"{place.top}{folder}") for folder in ("/loader/entries", "/EFI/Linux"))
+        if lost and "GRUB 2" not in boot.loaders:
+            boot.unjudged.append(
+                f"{place.shown(place.top)}: boot loader entries on {place.volume.kind}, which UEFI does not read"
+            )
+        return
     count = bls.unified_in(place, boot)
     if "GRUB 2" not in boot.loaders:
         count += bls.entries_in(place, f"{place.top}/loader/entries", boot, {})

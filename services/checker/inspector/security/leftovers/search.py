@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from facts import Facts
+from family import family_of
 from findings import Evidence, FileText, Unreadable, attempt
 from security.leftovers.identity import is_host_key
 from security.leftovers.keys import authorized_keys, private_keys
+from security.leftovers.passwords import in_history, in_variables
 from security.leftovers.secret import Secret
 from security.leftovers.stores import IN_HOMES, IN_SYSTEM, Reader, secrets_of
-from security.leftovers.tokens import has_tokens, tokens, tokens_and_passwords
+from security.leftovers.tokens import has_tokens, tokens
 from security.places import homes
 from security.sshd import Sshd, sshd
 from security.walk import Files, all_files
@@ -46,7 +48,7 @@ class Leftovers:
 
 def leftovers(facts: Facts) -> Leftovers:
     """Probe: the search."""
-    search = _Search(facts)
+    search = Search(facts)
     for home, names in search.homes(facts):
         for name in _AUTHORIZED_KEYS:
             if name.partition("/")[0] in names:
@@ -57,12 +59,21 @@ def leftovers(facts: Facts) -> Leftovers:
         for name in _HISTORIES:
             if name.partition("/")[0] in names:
                 search.look_at_history(f"{home}/{name}")
+    _look_at_system(facts, search)
+    search.look_at_all(facts)
+    return search.found
+
+
+def _look_at_system(facts: Facts, search: "Search") -> None:
+    if family_of(facts) == "windows":
+        from windows.leftovers import look_at_windows
+
+        look_at_windows(facts, search)
+        return
     for path in _configured_keys(facts):
         search.look(path, "AuthorizedKeys", lambda _, lines: authorized_keys(lines))
     for path, read in IN_SYSTEM:
         search.look(path, "Credentials", _by(read))
-    search.look_at_all(facts)
-    return search.found
 
 
 def _by(read: Reader) -> Find:
@@ -82,7 +93,7 @@ def _configured_keys(facts: Facts) -> Iterator[str]:
                     yield path if path.startswith("/") else f"{home}/{path}"
 
 
-class _Search:
+class Search:
     """Looks at files, each once, and keeps what was found in them."""
 
     def __init__(self, facts: Facts) -> None:
@@ -133,9 +144,9 @@ class _Search:
         if not (head + tail).strip(b"\0 \t\r\n"):
             return
         self._add("ShellHistory", Evidence(found.path, text=f"{size:,} bytes of history"))
-        self._keep(found.path, "Token", head, lambda _, lines: tokens_and_passwords(lines))
+        self._keep(found.path, "Token", head, lambda _, lines: in_history(lines))
         if tail:
-            for secret in tokens_and_passwords(FileText(found.path, tail).lines):
+            for secret in in_history(FileText(found.path, tail).lines):
                 self._add("Token", Evidence(found.path, text=f"{secret.text}, near the end"))
 
     def look_at_all(self, facts: Facts) -> None:
@@ -159,7 +170,7 @@ class _Search:
             if b"PRIVATE KEY" in data or data.startswith(b"PuTTY-User-Key-File-"):
                 self._keep(found.path, "PrivateKey", data, lambda data, _: private_keys(data))
             if _has_variables(found.path):
-                self._keep(found.path, "Token", data, lambda _, lines: tokens_and_passwords(lines))
+                self._keep(found.path, "Token", data, lambda _, lines: in_variables(lines))
             elif has_tokens(data) and b"\0" not in data:
                 self._keep(found.path, "Token", data, lambda _, lines: tokens(lines))
 
@@ -190,7 +201,7 @@ class _Search:
             return
         for secret in secrets:
             evidence = file.evidence()
-            self._add(kind, Evidence(path, secret.line, secret.text, evidence.sha256))
+            self._add(kind if secret.sure else "PasswordLike", Evidence(path, secret.line, secret.text, evidence.sha256))
 
     def _add(self, kind: str, evidence: Evidence) -> None:
         kept = self.found.kinds.setdefault(kind, [])

@@ -4,6 +4,7 @@
 import math
 import re
 from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 _FIRST = 4
@@ -13,15 +14,21 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 _PLACEHOLDER_CHARACTERS_MAX = 512
+PIECE_CHARACTERS = 4096
+_OVERLAP_CHARACTERS = 512
+_SECRETS_MAX = 32
+Found = tuple[str, str, bool]
+"""What it is, the secret itself, and whether it is sure to be one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret: what it is, the line (from 1) it begins in, and it itself masked."""
+    """A secret: what it is, the line (from 1) it begins in, and it itself masked; not `sure` where it may be a mere word."""
 
     what: str
     line: int | None
     masked: str = ""
+    sure: bool = True
 
     @property
     def text(self) -> str:
@@ -43,3 +50,15 @@ def entropy_bits(text: str) -> float:
     """Return the mean information of a character, in bits: random base 64 of 40 characters has about 4.7, words about 3."""
     counts = Counter(text)
     return -sum(count / len(text) * math.log2(count / len(text)) for count in counts.values()) if text else 0.0
+
+
+def collected(lines: list[str], find: Callable[[str], Iterable[Found]]) -> list[Secret]:
+    """Return what `find` finds in the lines, each secret of a line once; long lines are cut into pieces that overlap."""
+    found: dict[tuple[int, str], Secret] = {}
+    for number, line in enumerate(lines, start=1):
+        for start in range(0, len(line), PIECE_CHARACTERS - _OVERLAP_CHARACTERS):
+            for what, secret, sure in find(line[start : start + PIECE_CHARACTERS]):
+                found.setdefault((number, secret), Secret(what, number, masked(secret), sure))
+        if len(found) >= _SECRETS_MAX:
+            break
+    return list(found.values())

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from facts import Facts
 from findings import Unreadable, attempt
+from packages import apk as apk_list
+from packages import dpkg as dpkg_list
+from packages import rpm as rpm_list
 from security.owners import apk, dpkg, pacman, rpm
 from tree import Tree
 
@@ -24,9 +27,9 @@ class Database:
 
 
 _DATABASES = (
-    (dpkg.is_there, Database("dpkg", dpkg.paths)),
-    (rpm.is_there, Database("rpm", rpm.paths)),
-    (apk.is_there, Database("apk", apk.paths)),
+    (dpkg_list.is_there, Database("dpkg", dpkg.paths)),
+    (rpm_list.is_there, Database("rpm", rpm.paths)),
+    (apk_list.is_there, Database("apk", apk.paths)),
     (pacman.is_there, Database("pacman", pacman.paths)),
 )
 
@@ -59,10 +62,14 @@ def owned(facts: Facts, paths: Iterable[str]) -> set[str] | Unreadable:
     return found
 
 
-def conffiles(facts: Facts, paths: Iterable[str]) -> dict[str, bool]:
-    """Return those of `paths` that packages brought as configuration, with whether nobody changed them; only dpkg tells."""
-    found = attempt(lambda: dpkg.conffiles(facts.files(), list(paths)))
-    return {} if isinstance(found, Unreadable) else found
+def unchanged(facts: Facts, paths: Iterable[str]) -> dict[str, bool]:
+    """Return those of `paths` that packages brought, with whether nobody changed them: of dpkg its configuration, of rpm all."""
+    wanted = list(paths)
+    found: dict[str, bool] = {}
+    for known in (dpkg.conffiles, rpm.unchanged):
+        told = attempt(lambda known=known: known(facts.files(), wanted))  # type: ignore[misc]
+        found |= {} if isinstance(told, Unreadable) else told
+    return found
 
 
 def _take(

@@ -4,23 +4,15 @@
 import re
 from collections.abc import Iterator
 
-from security.owners.lists import Budget
+from packages.apk import database
 from tree import Tree
-
-_PLACES = ("/lib/apk/db/installed", "/usr/lib/apk/db/installed")
-
-
-def is_there(tree: Tree) -> bool:
-    """Whether apk was used."""
-    return any(tree.exists(path) for path in _PLACES)
 
 
 def paths(tree: Tree, names: frozenset[str]) -> Iterator[str]:
     """Yield the paths with one of `names`."""
-    path = next(path for path in _PLACES if tree.exists(path))
     words = b"|".join(re.escape(name.encode(errors="surrogateescape")) for name in sorted(names))
     folder = ""
-    for line in re.finditer(rb"(?m)^(?:F:([^\n]{0,4096})|R:(" + words + rb"))$", Budget().read(tree, path)):
+    for line in re.finditer(rb"(?m)^(?:F:([^\n]{0,4096})|R:(" + words + rb"))$", database(tree)):
         text = (line[2] if line[1] is None else line[1]).decode(errors="surrogateescape")
         if line[1] is not None:
             folder = f"/{text.strip('/')}" if text else ""

@@ -6,19 +6,13 @@ import re
 from collections.abc import Iterable, Iterator
 
 from findings import Unreadable
-from security.owners.lists import LISTS_MAX, Budget, lines_with
+from packages.dpkg import STATUS, STATUS_D
+from packages.lists import LISTS_MAX, Budget, lines_with
 from tree import Tree
 
 _INFO = "/var/lib/dpkg/info"
-_STATUS_D = "/var/lib/dpkg/status.d"
 _DIVERSIONS = "/var/lib/dpkg/diversions"
-_STATUS = "/var/lib/dpkg/status"
 _CONFFILE_BYTES_MAX = 4 * 2**20
-
-
-def is_there(tree: Tree) -> bool:
-    """Whether dpkg was used."""
-    return tree.exists(_STATUS) or tree.is_directory(_STATUS_D)
 
 
 def paths(tree: Tree, names: frozenset[str]) -> Iterator[str]:
@@ -35,9 +29,9 @@ def paths(tree: Tree, names: frozenset[str]) -> Iterator[str]:
             if line in diverted:
                 yield diverted[line]
     # Images without a shell have lists of digests in place of the above: "<md5>  usr/bin/x".
-    for name in tree.names(_STATUS_D)[:LISTS_MAX]:
+    for name in tree.names(STATUS_D)[:LISTS_MAX]:
         if name.endswith(".md5sums"):
-            for line in lines_with(budget.read(tree, f"{_STATUS_D}/{name}"), names):
+            for line in lines_with(budget.read(tree, f"{STATUS_D}/{name}"), names):
                 yield "/" + line.partition("  ")[2].removeprefix("./").lstrip("/")
 
 
@@ -47,7 +41,7 @@ def conffiles(tree: Tree, paths: Iterable[str]) -> dict[str, bool]:
     found = {}
     # In a package's field Conffiles: a blank, the path, its MD5, and `obsolete` where a newer version has it no more.
     for line in re.finditer(
-        rb"(?m)^ (" + words + rb") ([0-9a-f]{32})(?: obsolete)?$", Budget().read(tree, _STATUS) if words else b""
+        rb"(?m)^ (" + words + rb") ([0-9a-f]{32})(?: obsolete)?$", Budget().read(tree, STATUS) if words else b""
     ):
         path = line[1].decode(errors="surrogateescape")
         content = tree.read_head(path, _CONFFILE_BYTES_MAX) or b""

@@ -4,7 +4,7 @@
 from collections.abc import Iterator
 
 from findings import Unreadable
-from security.owners.lists import LISTS_MAX, Budget, lines_with
+from packages.lists import LISTS_MAX, Budget, lines_with
 from tree import Tree
 
 _LOCAL = "/var/lib/pacman/local"

@@ -1,0 +1,20 @@
+"""Where the command line keeps the databases that nobody named a folder for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+VARIABLE = "IMAGE_COMMONS_DATABASES"
+
+
+def default_folder() -> Path:
+    """Return the user's own folder of databases. Source: the XDG base directory specification."""
+    given = os.environ.get("XDG_DATA_HOME", "")
+    # A relative path there is to be ignored, says the specification.
+    try:
+        home = Path(given) if given.startswith("/") else Path.home() / ".local" / "share"
+    except RuntimeError:
+        # A user without a home, as in a container.
+        home = Path("/var/lib")
+    return home / "image-commons" / "databases"

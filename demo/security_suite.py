@@ -1,0 +1,68 @@
+"""What Debian's security suite has fixed, as its package list of today says: the demo's database of known vulnerabilities.
+
+It names the fixed version of each package and no severity: a complete database (OSV, Debian's security tracker) is an operator's
+to fetch, see docs/databases.md. ``mmdebstrap`` downloads the list, from wherever it takes the demo's image from.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo.image import SUITE, BuildError, system_sources
+from demo.partitions import run
+
+FRESH_S = 12 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class SecuritySuite:
+    """The list of packages, and the release file that dates it."""
+
+    packages: Path
+    release: Path
+
+
+def security_suite(cache: Path) -> SecuritySuite:
+    """Return the lists beneath `cache`, downloaded anew if they are older than half a day and that can be done.
+
+    Raises:
+        BuildError: there are none, and none could be downloaded.
+    """
+    folder = cache / f"{SUITE}-security"
+    found = SecuritySuite(folder / "Packages", folder / "InRelease")
+    if found.release.exists() and time.time() - found.release.stat().st_mtime < FRESH_S:
+        return found
+    try:
+        _download(folder)
+    except (subprocess.CalledProcessError, OSError) as error:
+        # Yesterday's list is better than none: its date is told wherever it is used.
+        if not found.release.exists():
+            why = (getattr(error, "stderr", None) or str(error)).strip()[-500:]
+            message = f"the package list of {SUITE}-security could not be downloaded: {why}"
+            raise BuildError(message) from error
+    return found
+
+
+def _download(folder: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="image-commons-lists-") as name:
+        work = Path(name)
+        work.chmod(0o777)
+        command = ["mmdebstrap", "--quiet", "--variant=custom", "--format=null", "--architectures=amd64"]
+        command += ["--mode=root" if os.geteuid() == 0 else "--mode=unshare"]
+        command += [f"--customize-hook=copy-out /var/lib/apt/lists {work}"]
+        sources = system_sources(SUITE)
+        run([*command, SUITE, os.devnull, *([line for line in sources if f" {SUITE}-security " in line] or sources)])
+        fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+        for target, ending in (("Packages", "_main_binary-amd64_Packages"), ("InRelease", "_InRelease")):
+            (path,) = work.glob(f"lists/*_{SUITE}-security{ending}")
+            # Of today for us, whenever the mirror made it: its own date is inside.
+            shutil.copyfile(path, fresh / target)
+        shutil.rmtree(folder, ignore_errors=True)
+        fresh.chmod(0o755)
+        fresh.rename(folder)
