@@ -16,8 +16,12 @@ from pathlib import Path
 
 from demo.image import SUITE, BuildError, system_sources
 from demo.partitions import run
+from services.checker.adapters.databases.kinds import KINDS, Options
+from services.checker.adapters.databases.manifest import DatabaseError
+from services.checker.adapters.databases.store import DatabaseStore
 
 FRESH_S = 12 * 3600.0
+NAME = f"{SUITE}-security"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,20 @@ def security_suite(cache: Path) -> SecuritySuite:
             message = f"the package list of {SUITE}-security could not be downloaded: {why}"
             raise BuildError(message) from error
     return found
+
+
+def databases(cache: Path) -> Path:
+    """Return the folder of databases beneath `cache`, with one made of today's security suite; raises `BuildError`."""
+    suite = security_suite(cache)
+    store = DatabaseStore(cache / "databases")
+    try:
+        found = {one.name: one.manifest for one in store.found()}.get(NAME)
+        if found is None or store.index_file(found).stat().st_mtime < suite.release.stat().st_mtime:
+            store.add(KINDS["debian-suite"], suite.packages, name=NAME, options=Options(release=suite.release))
+    except (DatabaseError, OSError) as error:
+        message = f"the database of {SUITE}-security could not be made: {error}"
+        raise BuildError(message) from error
+    return store.folder
 
 
 def _download(folder: Path) -> None:

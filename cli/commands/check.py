@@ -16,6 +16,7 @@ from cli.options import Json
 from cli.output import Output
 
 if TYPE_CHECKING:
+    from services.checker.adapters.databases.store import DatabaseStore
     from services.checker.adapters.malware_search import MalwareSearch
     from shared.contracts.gate import GateVerdict
     from shared.contracts.report import Item, Report
@@ -96,7 +97,8 @@ def command(
 
     out = Output(as_json=as_json)
     chosen = _policy(policy, region)
-    malware = _malware(clamd)
+    store = DatabaseStore(databases or default_folder())
+    malware = _malware(clamd, store)
     _agree(file, as_json=as_json, targets=[target for target in (html, sbom) if target is not None])
     descriptor = _open(file)
     try:
@@ -108,7 +110,7 @@ def command(
                     name=file.stem if named else None,
                     limits=InspectorLimits(wall_clock_s=timeout_s, cpu_s=int(timeout_s)),
                     on_progress=on_progress,
-                    databases=DatabaseStore(databases or default_folder()),
+                    databases=store,
                     malware=malware,
                 )
             )
@@ -148,16 +150,16 @@ def _policy(choice: str, region: str | None) -> Policy:
         raise CommandError("the policy cannot be used", where=choice, why=str(error), exit_code=ExitCode.USAGE) from error
 
 
-def _malware(clamd: str | None) -> MalwareSearch:
-    from services.checker.adapters.clamd import ClamdAddress
-    from services.checker.adapters.malware_rules import shipped_rules
-    from services.checker.adapters.malware_search import MalwareSearch
+def _malware(clamd: str | None, store: DatabaseStore) -> MalwareSearch | None:
+    from services.checker.adapters.databases.manifest import DatabaseError
+    from services.checker.adapters.malware_search import search_by_rules
 
     try:
-        address = None if clamd is None else ClamdAddress.parse(clamd)
+        return search_by_rules(clamd, store=store)
     except ValueError as error:
         raise CommandError("that is no address of clamd", where=clamd, why=str(error), exit_code=ExitCode.USAGE) from error
-    return MalwareSearch((shipped_rules(),), address)
+    except DatabaseError as error:
+        raise CommandError(error.what, where=error.where, why=error.why, advice=error.advice, exit_code=ExitCode.USAGE) from error
 
 
 def _agree(image: Path, *, as_json: bool, targets: list[Path]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
-from services.checker.adapters.clamd import ClamdAddress
+from services.checker.adapters.databases.manifest import DatabaseError
 from services.checker.adapters.databases.store import DatabaseStore
 from services.checker.adapters.inspector_process import InspectorLimits, OnProgress, inspect_image
 from services.checker.adapters.jobs import (
@@ -22,8 +22,7 @@ from services.checker.adapters.jobs import (
     store_report,
 )
 from services.checker.adapters.locations import LocationRefused
-from services.checker.adapters.malware_rules import shipped_rules
-from services.checker.adapters.malware_search import MalwareSearch
+from services.checker.adapters.malware_search import MalwareSearches
 from services.checker.adapters.sources.base import ContentChanged, Opened, Source, Wanted, is_digest
 from services.checker.adapters.sources.opening import open_image
 from services.checker.domain.confinement import is_confined, why_not
@@ -70,7 +69,7 @@ class Workers:
         self._store = None if settings.databases is None else DatabaseStore(settings.databases)
         self._wanted = wanted_databases(_policy(settings), RULES_VERSION)
         self._waiting: str | None = None
-        self._malware: MalwareSearch | None = None
+        self._malware = MalwareSearches(self._store, settings.clamd, settings.clamd_file_bytes)
 
     def wake(self) -> None:
         """Tell the workers that there may be a job."""
@@ -78,14 +77,20 @@ class Workers:
 
     async def databases_need(self) -> str | None:
         """Return which database is missing that the policy asks for, or too old; None if checks need not wait."""
-        return None if self._wanted is None else await asyncio.to_thread(why_wait, self._store, self._wanted)
+        return await asyncio.to_thread(self._why_wait)
+
+    def _why_wait(self) -> str | None:
+        try:
+            self._malware.now()
+        except (DatabaseError, OSError) as error:
+            return f"files cannot be searched for malware: {error}"
+        return why_wait(self._store, self._wanted)
 
     async def run(self, service: Service) -> None:
         """Work until cancelled; raises `SettingsError` if the inspector cannot be confined and nobody said it need not be."""
         if self._check == self._check_location:
             await self._probe_confinement()
             service.health.needs["databases"] = self.databases_need
-            await self._search()
         async with asyncio.TaskGroup() as group:
             for number in range(self._settings.workers):
                 group.create_task(self._work(service, f"worker.{number}"))
@@ -238,12 +243,6 @@ class Workers:
                 tx.traceparent = claim.traceparent
                 tx.emit(event, key=claim.image_id, sequence=sequence, correlation_id=claim.correlation_id)
 
-    async def _search(self) -> MalwareSearch:
-        """Return what to search for malware with; the rules are compiled once."""
-        if self._malware is None:
-            self._malware = await asyncio.to_thread(_malware_search, self._settings)
-        return self._malware
-
     async def _check_location(self, request: CheckRequested, on_progress: OnProgress) -> Report:
         until = time.monotonic() + self._settings.check_timeout_s
         try:
@@ -267,7 +266,7 @@ class Workers:
                 on_progress=on_progress,
                 command=self._settings.inspector_command,
                 databases=self._store,
-                malware=await self._search(),
+                malware=await asyncio.to_thread(self._malware.now),
             )
             report = await _still(report, request, opened)
         finally:
@@ -314,8 +313,3 @@ async def _still(report: Report, request: CheckRequested, opened: Opened) -> Rep
         except TimeoutError:
             error = f"{_NOT_SEEN} in time"
     return report if error is None else report.model_copy(update={"complete": False, "error": error})
-
-
-def _malware_search(settings: CheckerSettings) -> MalwareSearch:
-    clamd = None if settings.clamd is None else ClamdAddress.parse(settings.clamd)
-    return MalwareSearch((shipped_rules(),), clamd, settings.clamd_file_bytes)

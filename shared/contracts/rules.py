@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 Family = Literal["linux", "windows"]
 
-RULES_VERSION: Final = "2"
+RULES_VERSION: Final = "3"
 """The version that the checker works by; the others are only understood."""
 
 _SYSTEM: Final = ("GUESTOS.SystemImage", "GUESTOS.Platform", "GUESTOS.OSVersion", "GUESTOS.Architecture", "GUESTOS.KernelVersion")

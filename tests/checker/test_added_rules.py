@@ -7,7 +7,7 @@ import pytest
 from services.checker.adapters.databases.kinds import KINDS
 from services.checker.adapters.databases.manifest import DatabaseError
 from services.checker.adapters.databases.store import DatabaseStore
-from services.checker.adapters.malware_search import malware_search
+from services.checker.adapters.malware_search import MalwareSearches, search_by_rules
 
 RULE = 'rule planted { meta: date = "2026-11-20" strings: $a = "planted by a test" condition: $a }'
 
@@ -25,10 +25,24 @@ def test_added_rules_go_beside_the_ones_that_ship(tmp_path: Path) -> None:
     (manifest,) = found.manifests("malware")
     assert (manifest.date, manifest.entries, manifest.counts) == ("2026-11-20", 1, {"files": 1})
     assert found.verify(manifest) == []
-    search = malware_search(found, None)
+    search = search_by_rules(store=found)
+    assert search is not None
     assert [rules.name for rules in search.rules] == ["image-commons", "mine"]
     assert search.rules[1].database.digest == manifest.digest
-    assert [rules.name for rules in malware_search(None, None).rules] == ["image-commons"]
+    alone = search_by_rules()
+    assert alone is not None
+    assert [rules.name for rules in alone.rules] == ["image-commons"]
+
+
+def test_what_is_added_counts_from_the_next_check_on(tmp_path: Path) -> None:
+    found = DatabaseStore(tmp_path / "databases")
+    searches = MalwareSearches(found)
+    before = searches.now()
+    assert searches.now() is before
+    store(tmp_path)
+    after = searches.now()
+    assert after is not None
+    assert [rules.name for rules in after.rules] == ["image-commons", "mine"]
 
 
 def test_rules_that_cannot_be_used_are_not_left_out_in_silence(tmp_path: Path) -> None:
@@ -36,11 +50,11 @@ def test_rules_that_cannot_be_used_are_not_left_out_in_silence(tmp_path: Path) -
     (manifest,) = found.manifests("malware")
     found.index_file(manifest).write_bytes(b"of another version")
     with pytest.raises(DatabaseError, match="not a YARA-X compiled rules file") as refused:
-        malware_search(found, None)
+        search_by_rules(store=found)
     assert "add them anew" in refused.value.advice
 
 
-@pytest.mark.parametrize(("text", "why"), [("rule x { condition: y }", r"mine\.yar:1:21"), (None, "no \\*.yar or \\*.yara")])
+@pytest.mark.parametrize(("text", "why"), [("rule x { condition: y }", r"mine\.yar:1:21"), (None, r"no \*\.yar")])
 def test_a_folder_that_cannot_be_added(tmp_path: Path, text: str | None, why: str) -> None:
     (tmp_path / "rules").mkdir()
     if text is not None:

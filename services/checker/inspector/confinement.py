@@ -27,7 +27,8 @@ _SCMP_FLTATR_CTL_TSYNC = 4
 _ALLOWED_CALLS = (
     *("read", "pread64", "readv", "lseek", "write", "writev", "close", "fstat", "newfstatat", "fcntl", "dup", "ioctl"),
     *("mmap", "munmap", "mremap", "mprotect", "madvise", "brk", "futex", "sched_yield", "poll", "ppoll"),
-    *("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall", "tgkill", "getpid", "gettid"),
+    *("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall", "tgkill"),
+    *("getpid", "getppid", "gettid"),
     *("clock_gettime", "clock_getres", "clock_nanosleep", "gettimeofday", "getrandom", "getrusage", "exit", "exit_group"),
     # What a thread that was started just before does first.
     *("rseq", "set_robust_list"),
