@@ -26,12 +26,15 @@ JOB_TIMEOUT_S = 120.0
 
 
 @asynccontextmanager
-async def deployment(narrator: Narrator, *, image_roots: Sequence[Path], scratch: Path) -> AsyncIterator[Endpoints]:
+async def deployment(
+    narrator: Narrator, *, image_roots: Sequence[Path], databases: Path, scratch: Path
+) -> AsyncIterator[Endpoints]:
     """Run a local stack of its own with topics and tables, and the four services; all gone on leaving.
 
     Args:
         narrator: says what is started.
         image_roots: folders the checker may read images from.
+        databases: folder of the databases that it checks them against.
         scratch: folder for data and logs.
 
     Raises:
@@ -41,7 +44,7 @@ async def deployment(narrator: Narrator, *, image_roots: Sequence[Path], scratch
     async with stack_running(scratch / "stack") as environment:
         await prepare(environment)
         narrator.done(f"Kafka at {environment[KAFKA_VARIABLE]}, topics made, databases migrated")
-        async with services_running(environment, image_roots=image_roots, logs=scratch) as (endpoints, _):
+        async with services_running(environment, image_roots=image_roots, databases=databases, logs=scratch) as (endpoints, _):
             narrator.done(", ".join(f"{name} ready" for name in SERVICES))
             yield endpoints
 
@@ -71,13 +74,14 @@ async def prepare(environment: Mapping[str, str]) -> None:
 
 @asynccontextmanager
 async def services_running(
-    environment: Mapping[str, str], *, image_roots: Sequence[Path], logs: Path
+    environment: Mapping[str, str], *, image_roots: Sequence[Path], databases: Path, logs: Path
 ) -> AsyncIterator[tuple[Endpoints, Services]]:
     """Run the four services against a broker and a database that have their topics and tables; stop them on leaving.
 
     Args:
         environment: names the broker and the database, as the services read it.
         image_roots: folders the checker may read images from.
+        databases: folder of the databases that it checks them against.
         logs: folder for the services' logs.
 
     Raises:
@@ -88,7 +92,9 @@ async def services_running(
     endpoints = Endpoints.of(environment, found="this deployment", urls=urls)
     services = Services(
         environment={**environment, **endpoints.environment()},
-        per_service={name: {"IMAGE_COMMONS_HTTP_PORT": str(port), **_roots(image_roots)} for name, port in ports.items()},
+        per_service={
+            name: {"IMAGE_COMMONS_HTTP_PORT": str(port), **_folders(image_roots, databases)} for name, port in ports.items()
+        },
         logs=logs,
     )
     try:
@@ -126,5 +132,6 @@ async def _job(*arguments: str, environment: Mapping[str, str]) -> None:
         )
 
 
-def _roots(folders: Sequence[Path]) -> dict[str, str]:
-    return {"IMAGE_COMMONS_IMAGE_ROOTS": json.dumps([str(folder) for folder in folders])}
+def _folders(image_roots: Sequence[Path], databases: Path) -> dict[str, str]:
+    roots = json.dumps([str(folder) for folder in image_roots])
+    return {"IMAGE_COMMONS_IMAGE_ROOTS": roots, "IMAGE_COMMONS_DATABASES": str(databases)}

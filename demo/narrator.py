@@ -11,6 +11,8 @@ from cli.output import console, plain, safe
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from rich.console import RenderableType
+
 
 class NotAsTold(Exception):
     """A step did not go as told."""
@@ -56,6 +58,12 @@ class Narrator:
     def note(self, text: str) -> None:
         """Say something by the way."""
         self._line(text, "dim")
+
+    def show(self, drawing: RenderableType) -> None:
+        """Show what another command would."""
+        from rich.padding import Padding
+
+        self._console.print(Padding(drawing, (0, 0, 0, 9)))
 
     def expect(self, told: object, happened: object, what: str) -> None:
         """Compare.

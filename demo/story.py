@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.answers import answer_document, problem_row, problems_of, text_of
 from cli.building import by_account, by_operator, made
+from cli.check_report import items_drawn
 from cli.commands.image import file_content
 from cli.commands.operating import DEFAULT_OPERATOR
 from cli.commands.publishing import progress_line
@@ -16,6 +17,7 @@ from cli.http import query, segment
 from demo.lines import account_line, image_line, request_line
 from demo.narrator import NotAsTold
 from shared.contracts.facts import AccountStated, ImageRegistered
+from shared.contracts.report import Report
 from shared.contracts.requests import (
     LaunchRequested,
     PermitRequested,
@@ -125,8 +127,11 @@ class Story:
         check = self._published["check"]
         self._say.command(f"image-commons report {check['report_id']}")
         report = await self._query("checker", f"/reports/{segment(check['report_id'])}")
-        levels = {item["name"]: item["level"] for item in report["items"]}
-        self._say.note("report: " + ", ".join(f"{name.split('.')[-1]} {level}" for name, level in levels.items()))
+        self._say.show(items_drawn(Report.model_validate(report)))
+        for database in report["databases"]:
+            self._say.note(f"checked for {database['purpose']} against {database['name']} of {database['date']}")
+        purposes = sorted({database["purpose"] for database in report["databases"]})
+        self._say.expect(["malware", "vulnerabilities"], purposes, "what the report's databases are for")
         self._say.expect(check["image_digest"], report["image"]["digest"], "digest of the report and of what was published")
         for name, known in self._cast.facts.items():
             self._say.expect(known, report["attributes"].get(name), f"detected {name}, against what the build knows")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import tempfile
 import time
@@ -11,12 +12,14 @@ from pathlib import Path
 
 from cli.client import Client
 from cli.connection import PROJECT, endpoints
+from cli.database_folder import VARIABLE
 from cli.errors import CommandError
 from demo.cast import Cast
 from demo.deployment import deployment
 from demo.image import BuildError, build, detected_format, with_backing_file
 from demo.leftovers import PREFIX, sweep
 from demo.narrator import Narrator, NotAsTold
+from demo.security_suite import databases as databases_of_today
 from demo.story import Story, UserImageRefused
 from stack import folder_lock
 
@@ -40,10 +43,11 @@ def tell(*, image: Path | None, against_running: bool, images_root: str | None, 
     with tempfile.TemporaryDirectory(prefix=PREFIX) as scratch:
         folder_lock.take(Path(scratch))
         try:
+            databases = None if against_running else _databases()
             cast = _cast(image, Path(scratch), images_root=images_root, images_folder=images_folder, unique=against_running)
-            asyncio.run(_until_told_or_stopped(narrator, cast, Path(scratch), against_running=against_running))
+            asyncio.run(_until_told_or_stopped(narrator, cast, Path(scratch), databases))
         except BuildError as error:
-            raise CommandError("the demo's image could not be built", why=str(error)) from error
+            raise CommandError("what the demo needs could not be made", why=str(error)) from error
         except UserImageRefused as error:
             raise CommandError(str(error)) from error
         except NotAsTold as error:
@@ -53,20 +57,30 @@ def tell(*, image: Path | None, against_running: bool, images_root: str | None, 
     narrator.finished()
 
 
-async def _until_told_or_stopped(narrator: Narrator, cast: Cast, scratch: Path, *, against_running: bool) -> None:
-    """Tell the story; SIGTERM ends it like Ctrl-C does, so that what was started is stopped."""
+async def _until_told_or_stopped(narrator: Narrator, cast: Cast, scratch: Path, databases: Path | None) -> None:
+    """Tell the story; SIGTERM ends it like Ctrl-C does, so that what was started is stopped.
+
+    Without `databases` it is told on the platform that the environment names.
+    """
     telling = asyncio.current_task()
     assert telling is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, telling.cancel)
     async with AsyncExitStack() as stack:
-        if against_running:
+        if databases is None:
             where = endpoints()
         else:
-            where = await stack.enter_async_context(deployment(narrator, image_roots=cast.folders(), scratch=scratch))
+            running = deployment(narrator, image_roots=cast.folders(), databases=databases, scratch=scratch)
+            where = await stack.enter_async_context(running)
         client = await stack.enter_async_context(Client(where))
         await Story(narrator, client, cast).tell()
-        if not against_running:
+        if databases is not None:
             narrator.chapter("Everything is stopped again")
+
+
+def _databases() -> Path:
+    """Return the folder of databases that the environment names, else the demo's own."""
+    named = os.environ.get(VARIABLE)
+    return Path(named).absolute() if named else databases_of_today(CACHE)
 
 
 def _cast(image: Path | None, scratch: Path, *, images_root: str | None, images_folder: Path | None, unique: bool) -> Cast:

@@ -16,6 +16,7 @@ from typing import Any
 from cli.connection import TOPIC_PREFIX_VARIABLE, Endpoints
 from cli.processes import Services
 from demo.deployment import prepare, services_running
+from tests.checker.databases import recent_databases
 
 PROJECT = Path(__file__).resolve().parents[2]
 COMMAND_TIMEOUT_S = 60
@@ -48,7 +49,8 @@ class Platform:
 async def platform_running(servers: Mapping[str, str], scratch: Path, image_roots: Sequence[Path]) -> AsyncIterator[Platform]:
     """Run a platform on `servers`, under names of its own."""
     token = secrets.token_hex(4)
+    databases = recent_databases(scratch)
     variables = {**servers, TOPIC_PREFIX_VARIABLE: f"cli-{token}.", "IMAGE_COMMONS_DATABASE_PREFIX": f"cli_{token}_"}
     await prepare(variables)
-    async with services_running(variables, image_roots=image_roots, logs=scratch) as (endpoints, services):
+    async with services_running(variables, image_roots=image_roots, databases=databases, logs=scratch) as (endpoints, services):
         yield Platform(endpoints, services, {**variables, **endpoints.environment()})

@@ -45,6 +45,7 @@ class World:
             "POSTGRES_DSN": stack.postgres_dsn,
             "IMAGE_COMMONS_FAULTS_DIR": str(self.faults),
             "IMAGE_COMMONS_IMAGE_ROOTS": f'["{self.images}"]',
+            "IMAGE_COMMONS_DATABASES": str(recent_databases(folder)),
             "IMAGE_COMMONS_CONSUMER_SESSION_S": "1",
             "IMAGE_COMMONS_LEASE_S": "1.5",
             "IMAGE_COMMONS_RENEW_EVERY_S": "0.5",
