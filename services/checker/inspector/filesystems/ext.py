@@ -90,8 +90,10 @@ class ExtFileSystem(FileSystem):
     def _directory(self, node: Node) -> Iterator[tuple[bytes, int]]:
         """Yield the directory's content, and how long a block of it is that no entry leaves."""
         if not self._inodes.mapping(node.inum).flags & _INLINE_FLAG:
+            # Not yielded from within: while a walk waits for the next entry, reading files is no part of the question.
             with self._part.one_question():
-                yield self.open(node).read(self.stat(node).size), self._blocks.size
+                data = self.open(node).read(self.stat(node).size)
+            yield data, self._blocks.size
             return
         # In the inode itself: the number of its parent, entries in the rest of the map, and more in an attribute.
         data = self._inline(node)
