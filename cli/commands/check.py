@@ -148,13 +148,16 @@ def _policy(choice: str, region: str | None) -> Policy:
         raise CommandError("the policy cannot be used", where=choice, why=str(error), exit_code=ExitCode.USAGE) from error
 
 
-def _malware(clamd: str | None) -> MalwareSearch | None:
-    from services.checker.adapters.malware_search import search_by_rules
+def _malware(clamd: str | None) -> MalwareSearch:
+    from services.checker.adapters.clamd import ClamdAddress
+    from services.checker.adapters.malware_rules import shipped_rules
+    from services.checker.adapters.malware_search import MalwareSearch
 
     try:
-        return search_by_rules(clamd)
+        address = None if clamd is None else ClamdAddress.parse(clamd)
     except ValueError as error:
         raise CommandError("that is no address of clamd", where=clamd, why=str(error), exit_code=ExitCode.USAGE) from error
+    return MalwareSearch((shipped_rules(),), address)
 
 
 def _agree(image: Path, *, as_json: bool, targets: list[Path]) -> None:

@@ -37,7 +37,7 @@ def add(
     kind: Annotated[
         str,
         typer.Argument(
-            metavar="KIND", help="osv, debian-tracker, debian-suite or known-exploited (see below).", show_default=False
+            metavar="KIND", help="osv, debian-tracker, debian-suite, known-exploited or yara (see below).", show_default=False
         ),
     ],
     source: Annotated[Path, typer.Argument(metavar="PATH", help="The upstream's file, as it was fetched.", show_default=False)],
@@ -71,6 +71,8 @@ def add(
     is older than a released fix, and neither severities nor what has no fix.
 
     known-exploited: CISA's catalogue, known_exploited_vulnerabilities.json. It marks what the others find.
+
+    yara: a folder of YARA rules, *.yar and *.yara, that files are searched by for malware, beside the rules that are built in.
 
     Examples:
       image-commons databases add osv all.zip --name osv-debian

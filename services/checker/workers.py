@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
+from services.checker.adapters.clamd import ClamdAddress
 from services.checker.adapters.databases.store import DatabaseStore
 from services.checker.adapters.inspector_process import InspectorLimits, OnProgress, inspect_image
 from services.checker.adapters.jobs import (
@@ -21,7 +22,8 @@ from services.checker.adapters.jobs import (
     store_report,
 )
 from services.checker.adapters.locations import LocationRefused
-from services.checker.adapters.malware_search import MalwareSearch, search_by_rules
+from services.checker.adapters.malware_rules import shipped_rules
+from services.checker.adapters.malware_search import MalwareSearch
 from services.checker.adapters.sources.base import ContentChanged, Opened, Source, Wanted, is_digest
 from services.checker.adapters.sources.opening import open_image
 from services.checker.domain.confinement import is_confined, why_not
@@ -236,11 +238,10 @@ class Workers:
                 tx.traceparent = claim.traceparent
                 tx.emit(event, key=claim.image_id, sequence=sequence, correlation_id=claim.correlation_id)
 
-    async def _search(self) -> MalwareSearch | None:
+    async def _search(self) -> MalwareSearch:
         """Return what to search for malware with; the rules are compiled once."""
         if self._malware is None:
-            clamd = self._settings.clamd, self._settings.clamd_file_bytes
-            self._malware = await asyncio.to_thread(search_by_rules, *clamd)
+            self._malware = await asyncio.to_thread(_malware_search, self._settings)
         return self._malware
 
     async def _check_location(self, request: CheckRequested, on_progress: OnProgress) -> Report:
@@ -313,3 +314,8 @@ async def _still(report: Report, request: CheckRequested, opened: Opened) -> Rep
         except TimeoutError:
             error = f"{_NOT_SEEN} in time"
     return report if error is None else report.model_copy(update={"complete": False, "error": error})
+
+
+def _malware_search(settings: CheckerSettings) -> MalwareSearch:
+    clamd = None if settings.clamd is None else ClamdAddress.parse(settings.clamd)
+    return MalwareSearch((shipped_rules(),), clamd, settings.clamd_file_bytes)

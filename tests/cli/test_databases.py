@@ -145,9 +145,9 @@ def test_check_uses_them_and_says_of_when_they_are(run: Any, tmp_path: Path, mon
         told = json.loads(out)
         (item,) = [one for one in told["items"] if one["name"] == "SECURITY.Vulnerabilities"]
         assert (item["level"], item["value"]) == ("warning", "1 unrated with a fix released")
-        (used,) = told["databases"]
-        assert (used["name"], used["purpose"]) == ("bookworm", "vulnerabilities")
+        (used,) = [one for one in told["databases"] if one["purpose"] == "vulnerabilities"]
+        assert used["name"] == "bookworm"
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", "200")
     _, out, _ = run("check", image)
-    assert f"databases: bookworm of {used['date']} ({used['digest'][:19]}…)" in out
+    assert f"bookworm of {used['date']} ({used['digest'][:19]}…)" in out

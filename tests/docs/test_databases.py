@@ -14,8 +14,14 @@ JUDGED = (PROJECT / "services/checker/domain/vulnerabilities.py").read_text()
 
 
 def test_kinds_in_the_table_and_in_the_examples() -> None:
-    assert re.findall(r"^\| `([a-z-]+)` \|", TEXT, re.MULTILINE) == ["osv", "debian-tracker", "debian-suite", "known-exploited"]
-    assert set(KINDS) == {"osv", "debian-tracker", "debian-suite", "known-exploited"}
+    assert re.findall(r"^\| `([a-z-]+)` \|", TEXT, re.MULTILINE) == [
+        "osv",
+        "debian-tracker",
+        "debian-suite",
+        "known-exploited",
+        "yara",
+    ]
+    assert set(KINDS) == {"osv", "debian-tracker", "debian-suite", "known-exploited", "yara"}
     assert set(re.findall(r"databases add ([a-z-]+) ", TEXT)) <= set(KINDS)
 
 

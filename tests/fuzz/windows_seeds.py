@@ -10,7 +10,7 @@ from tests.inspector.windows_registry import DISK_CLASS, PACKAGES, SOFTWARE, SYS
 _FILTER, _PACKAGE, _PASSWORD = "fuzz-nobody-filter", "Package_for_KB5009624~fuzz", "FuzzGeheim4711"
 _PENDING: Final = b"<PendingTransaction fuzz='4711'/>"
 FAULTS: Final = (_FILTER.encode("utf-16-le"), _PACKAGE.encode(), _PASSWORD.encode(), _PENDING)
-"""Judged by the items Disk, Hotfix, Secrets and Update, in four files of three folders: without its hives it is blocked for that."""
+"""Judged by Disk, Hotfix, Secrets and Update, in four files of three folders: without its hives it is blocked for that."""
 
 
 def _faulty(folder: Path) -> Path:

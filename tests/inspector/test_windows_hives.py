@@ -12,6 +12,7 @@ from dissect.regf import RegistryHive
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shared.contracts.rules import declared_items
 from tests.inspector.memory import facts_of
 from tests.inspector.windows_registry import (
     PACKAGES,
@@ -36,7 +37,8 @@ from windows.hive_logs import LOG_BYTES_MAX, Log, _marvin32  # isort: skip
 
 assert facts_of
 DATA = Path(__file__).with_name("data")
-OURS = [one for one in ITEMS if "windows" in one.FAMILIES]
+OURS = [one for one in ITEMS if one.NAME in declared_items("2", "windows")]
+"""Those that need no rules nor databases."""
 MANY: Keys = {f"Many\\key {number:04d}": {"number": number} for number in range(1200)}
 VALUES: Keys = {
     "Values": {

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from shared.contracts.rules import declared_items
 from tests.inspector.memory import facts_of
 from tests.inspector.windows_registry import (
     CONTROLS,
@@ -32,7 +33,8 @@ from linux import agents  # isort: skip
 
 assert facts_of
 BY_NAME = {one.NAME.partition(".")[2]: one for one in ITEMS}
-OURS = sorted(name for name, one in BY_NAME.items() if "windows" in one.FAMILIES)
+OURS = sorted(name for name, one in BY_NAME.items() if one.NAME in declared_items("2", "windows"))
+"""Those that need no rules nor databases."""
 Change = tuple[str, Mapping[str, Data | None] | None]
 
 

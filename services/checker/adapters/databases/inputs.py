@@ -60,6 +60,8 @@ class Input:
     path: Path
     on_progress: OnProgress = lambda _phase, _done, _total: None
     limits: InputLimits = field(default_factory=InputLimits)
+    suffixes: tuple[str, ...] = (".json",)
+    """How the names of the files end that count in a folder or a zip."""
     _digest: str | None = None
 
     def refuse(self, why: str, advice: str = "fetch the file anew", *, place: str = "") -> NoReturn:
@@ -93,7 +95,7 @@ class Input:
         return whole.hexdigest()
 
     def files(self) -> Iterator[Path]:
-        """Yield the file, or every `*.json` beneath the folder in order; links are not followed."""
+        """Yield the file, or every file with one of `suffixes` beneath the folder, in order; links are not followed."""
         if not self.is_folder():
             self._checked(self.path)
             yield self.path
@@ -105,13 +107,13 @@ class Input:
                 folders.clear()
             for name in sorted(names):
                 file = Path(at) / name
-                if name.endswith(".json") and not file.is_symlink() and file.is_file():
+                if name.endswith(self.suffixes) and not file.is_symlink() and file.is_file():
                     found += 1
                     if found > self.limits.entries:
                         self.refuse(f"it holds more than {self.limits.entries} files", "name the folder of one database")
                     yield file
         if not found:
-            self.refuse("there is no *.json in this folder", "name the folder that holds them, or the zip")
+            self.refuse(f"there is no *{self.suffixes[0]} in this folder", "name the folder that holds them, or the zip")
 
     def documents(self) -> Iterator[tuple[str, bytes]]:
         """Yield each JSON document of a zip or a folder, with its name; the file itself if it is neither."""
@@ -176,11 +178,11 @@ class Input:
             size = os.fstat(packed.fileno()).st_size
             try:
                 archive = ZipFile(_ReadsBounded(packed, self.limits.directory_bytes))
-                infos = [info for info in archive.infolist() if info.filename.endswith(".json")]
+                infos = [info for info in archive.infolist() if info.filename.endswith(self.suffixes)]
             except _BROKEN_ZIP as error:
                 self.refuse(f"it is damaged: {error or type(error).__name__}")
             if not infos or len(infos) > self.limits.entries:
-                self.refuse(f"it holds {len(infos)} *.json files; 1 to {self.limits.entries} are expected")
+                self.refuse(f"it holds {len(infos)} *{self.suffixes[0]} files; 1 to {self.limits.entries} are expected")
             unpacked = 0
             for number, info in enumerate(infos):
                 content = self._entry(archive, info)

@@ -46,6 +46,9 @@ class Kind:
     where: str
     build: Build
     suffix: str = "sqlite"
+    """Of the index that is made."""
+    inputs: tuple[str, ...] = (".json",)
+    """How the names of the files end that count in a folder or zip of upstream's."""
 
 
 def _indexed(given: Input, file: Path, load: Callable[[IndexWriter], Built]) -> Built:
@@ -103,6 +106,25 @@ def _debian_suite(given: Input, file: Path, options: Options) -> Built:
     return _indexed(given, file, load)
 
 
+def _yara(given: Input, file: Path, _: Options) -> Built:
+    from services.checker.adapters.malware_rules import RulesRefused, compile_rules  # noqa: PLC0415
+
+    if not given.is_folder():
+        given.refuse("rules are loaded from a folder", "name the folder that holds the *.yar files")
+    given.on_progress("compiling", 0, 0)
+    try:
+        compiled = compile_rules(given.path)
+    except RulesRefused as error:
+        raise DatabaseError(
+            "the rules cannot be used",
+            where=str(given.path),
+            why=str(error),
+            advice="mend or remove what is named, and add them anew",
+        ) from error
+    file.write_bytes(compiled.data)
+    return Built(date=compiled.date, entries=compiled.rules, counts={"files": compiled.files})
+
+
 KINDS: Final = {
     kind.name: kind
     for kind in (
@@ -133,6 +155,15 @@ KINDS: Final = {
             "CISA's catalogue of known exploited vulnerabilities, JSON",
             "CISA's page of the catalogue: known_exploited_vulnerabilities.json",
             _known_exploited,
+        ),
+        Kind(
+            "yara",
+            "malware",
+            "YARA rules: a folder of *.yar and *.yara, without includes",
+            "your own, or a collection of rules, as its folder of sources",
+            _yara,
+            suffix="rules",
+            inputs=(".yar", ".yara"),
         ),
     )
 }

@@ -103,7 +103,7 @@ class DatabaseStore:
         with self._locked(folder):
             folder.mkdir(exist_ok=True)
             try:
-                return self._add(kind, Input(source, on_progress), folder, options, stated, version)
+                return self._add(kind, Input(source, on_progress, suffixes=kind.inputs), folder, options, stated, version)
             finally:
                 if not (folder / FILE).exists():
                     shutil.rmtree(folder, ignore_errors=True)

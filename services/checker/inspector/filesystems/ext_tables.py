@@ -19,6 +19,7 @@ _CACHED_BLOCKS_MAX = 256
 _INODE = struct.Struct("<HHI8xI4xH")
 _MAPPING = struct.Struct("<32xI4x60s")
 _ENTRY = struct.Struct("<IHBB")
+_KINDS = {stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK}
 
 
 class Mapping(NamedTuple):
@@ -54,6 +55,9 @@ class InodeTable:
         """Return inode `number`; raises `Unreadable` if it lies outside the disk."""
         raw = self.raw(number)
         mode, uid, size, mtime, gid = _INODE.unpack_from(raw)
+        if stat.S_IFMT(mode) not in _KINDS:
+            # The kernel cannot open it either; what would have been in it is not absent.
+            raise Unreadable("InodeDamaged", f"inode {number} is of no kind that there is (mode {mode:#o})")
         size_high, uid_high, gid_high = struct.unpack_from("<I", raw, 108)[0], *struct.unpack_from("<HH", raw, 120)
         return Stat(
             stat.S_IFMT(mode), stat.S_IMODE(mode), uid | uid_high << 16, gid | gid_high << 16, size | size_high << 32, mtime
