@@ -1,6 +1,6 @@
 # `make help` lists the verbs.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-image up down test lint test-crash test-compose bench check compose-init lock clean
+.PHONY: help setup demo demo-image up down test lint test-crash test-images test-compose bench check compose-init lock clean
 PYTHON := .venv/bin/python
 N ?=
 CRASH := $(PYTHON) -m pytest --timeout 1800 -p no:randomly -p no:cacheprovider tests/crash
@@ -32,6 +32,8 @@ test-crash: setup ## Kill everything at every named point (N=20: more random kil
 	@# Two systems side by side: most of the time both wait for something that was killed.
 	@$(CRASH) -k "not broker_and_database_die" $(if $(N),--random-kills $(N)) & one=$$!; \
 	$(CRASH) -k broker_and_database_die; code=$$?; wait $$one && exit $$code
+test-images: setup # judge real disks of Debian and inputs that others made, both ways; needs root
+	@tests/images/needs && $(PYTHON) -m pytest --timeout 1800 -p no:randomly tests/images
 bench: setup ## Measure, and write docs/performance.md
 	@$(PYTHON) -m benchmarks
 
