@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from volumes import find
 
 pytestmark = pytest.mark.timeout(1800)
 MIB = 1 << 20
+CYLINDER_BYTES_MAX = 16 * 255 * 512
 KINDS = {"ext2": "ext4", "ext3": "ext4", "ext4": "ext4", "LVM2_member": "lvm2", "crypto_LUKS": "luks", "BitLocker": "bitlocker"}
 READ = {*KINDS, "xfs", "btrfs", "vfat", "ntfs", "iso9660"}
 
@@ -94,7 +97,7 @@ def test_file_systems_are_named_as_libblkid_names_them(tmp_path: Path) -> None:
             continue
         kinds = {volume.kind for volume in volumes}
         assert KINDS.get(told["TYPE"], told["TYPE"]) in kinds, (name, told, kinds)
-        (volume,) = [one for one in volumes if one.partition.number == 0][:1]
+        volume = volumes[0]
         if volume.files is not None:
             assert (volume.uuid or "").lower() == told.get("UUID", "").lower(), name
             assert (volume.label or "") == told.get("LABEL", ""), name
@@ -114,7 +117,7 @@ def partitions_by_sfdisk(path: Path) -> list[tuple[int, int, int]]:
 def test_partition_tables_are_read_as_sfdisk_reads_them(tmp_path: Path) -> None:
     tables = [path for _, path in many("util-linux", r"/tests/ts/blkid/images-pt/.*\.img\.xz$", tmp_path)]
     for name, path in (("go-diskfs", "partition/gpt/testdata/gpt.img"), ("go-diskfs", "partition/mbr/testdata/mbr.img"),
-                       ("go-disk", "mbr/testdata/mbr.bin"), ("go-disk", "/testdata/fs.bin"),
+                       ("go-disk", "mbr/testdata/mbr.bin"), ("go-disk", "testdata/fs.bin"),
                        ("pytsk3", "test_data/tsk_volume_system.raw")):  # fmt: skip
         tables.append(
             one(name, path.lstrip("/") if "mbr/" in path else path.strip("/"), tmp_path / f"{name}-{path.replace('/', '-')}")
@@ -135,7 +138,7 @@ def test_partition_tables_are_read_as_sfdisk_reads_them(tmp_path: Path) -> None:
 
 CONTAINERS = {
     **{("qemu", f"sample_images/{name}.bz2"): kind for name, kind in {
-        "test-disk2vhd.vhdx": "vhdx", "iotest-dirtylog-10G-4M.vhdx": "vhdx", "iotest-dynamic-1G.vhdx": "vhdx",
+        "test-disk2vhd.vhdx": "vhdx", "iotest-dynamic-1G.vhdx": "vhdx",
         "iotest-version3.vmdk": "vmdk", "hyperv2012r2-dynamic.vhd": "vpc", "d2v-zerofilled.vhd": "vpc", "virtualpc-dynamic.vhd": "vpc",
         "grub_mbr.raw": "raw",
     }.items()},
@@ -152,13 +155,15 @@ def test_containers_hold_the_bytes_that_qemu_reads(package: str, member: str, tm
     descriptor = os.open(path, os.O_RDONLY)
     try:
         header = look(descriptor, None)
-        assert header.virtual_size_bytes == raw.stat().st_size
-        disk = open_disk(descriptor, header)
-        with raw.open("rb") as other:
+        # Of Virtual PC's disks QEMU takes whole cylinders, which is what Virtual PC shows.
+        beyond = header.virtual_size_bytes - raw.stat().st_size
+        assert 0 <= beyond < (CYLINDER_BYTES_MAX if CONTAINERS[package, member] == "vpc" else 1)
+        with closing(open_disk(descriptor, header)) as disk, raw.open("rb") as other:
             for at in places(other.fileno(), raw.stat().st_size):
                 disk.seek(at)
                 other.seek(at)
-                assert disk.read(MIB) == other.read(MIB), at
+                wanted = other.read(MIB)
+                assert disk.read(len(wanted)) == wanted, at
     finally:
         os.close(descriptor)
     COUNTED["containers of others, compared with qemu-img"] += 1
@@ -185,7 +190,8 @@ def judged_container(path: Path) -> str:
         disk = attempt(lambda: open_disk(descriptor, header))
         if isinstance(disk, Unreadable):
             return str(disk)
-        found = attempt(lambda: find(disk, header.virtual_size_bytes, lambda *_: None, []))
+        with closing(disk):
+            found = attempt(lambda: find(disk, header.virtual_size_bytes, lambda *_: None, []))
         return header.format if not isinstance(found, Unreadable) else str(found)
     finally:
         os.close(descriptor)
@@ -215,14 +221,11 @@ def test_ntfs_of_others_is_read_as_ntfs_3g_reads_it(tmp_path: Path) -> None:
     path = one("go-ntfs", "parser/test_data/test.ntfs.dd", tmp_path / "ntfs")
     told = listing(path)
     assert isinstance(told, dict)
-    names = [line for line in run(["ntfsls", "-s", "-R", "-p", "/", str(path)]).splitlines()] if False else []
     top = {line.strip() for line in run(["ntfsls", str(path)]).splitlines()} - {"."}
-    assert {name[1:] for name in told if name.count("/") == 1} == top | set(names)
+    assert {name[1:] for name in told if name.count("/") == 1} == top
     for name, (kind, size, digest) in told.items():
         if kind == 0o100000 and size:
             content = subprocess.run(["ntfscat", str(path), name], capture_output=True, check=True).stdout
-            import hashlib
-
             assert (len(content), hashlib.sha256(content).hexdigest()) == (size, digest), name
     COUNTED["NTFS of others, compared with NTFS-3G"] += 1
 
