@@ -1,4 +1,4 @@
-"""Inputs out of third parties' packages, and what the inspector's readers make of them, each in a process with limits of its own."""
+"""Inputs out of third parties' packages, and what the inspector's readers make of them, in processes with limits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import bz2
 import gzip
 import hashlib
 import lzma
-import os
 import resource
 import signal
 import stat
@@ -48,7 +47,7 @@ def one(name: str, path: str, target: Path) -> Path:
 
 
 def many(name: str, pattern: str, folder: Path) -> Iterator[tuple[str, Path]]:
-    """Write the members of a package that match, unpacked; yield their path in the package and their file, empty ones left out."""
+    """Write a package's members that match, unpacked; yield their path in it and their file, empty ones left out."""
     for number, (path, data) in enumerate(members(package(name), pattern)):
         if data:
             target = folder / f"{number}-{Path(path).parent.name}-{Path(path).name}"
@@ -61,7 +60,7 @@ def _unpacked(path: str, data: bytes) -> bytes:
 
 
 def listing(path: Path) -> Listing | Unreadable | None:
-    """Return type, size and digest of content or link target of everything in a file system; None where it is none that is read."""
+    """Return type, size and digest (or link target) of everything in a file system; None where it is none that is read."""
     with path.open("rb") as file:
         found = attempt(lambda: open_file_system(Part(file, 0, path.stat().st_size)))
         if found is None or isinstance(found, Unreadable):
@@ -94,7 +93,7 @@ def on_disk(folder: Path) -> Listing:
         if kind == stat.S_IFREG:
             told[name] = (kind, found.st_size, _digest(path))
         else:
-            told[name] = (kind, 0, os.readlink(path) if kind == stat.S_IFLNK else "")
+            told[name] = (kind, 0, str(path.readlink()) if kind == stat.S_IFLNK else "")
     return told
 
 

@@ -28,7 +28,7 @@ WITH_HOST_KEYS = {"Secrets": "Secrets.HostKeysRenewed"}
 
 @dataclass(frozen=True)
 class Known:
-    """What the build knows of a disk: release, boot mode, loader, who asks for an address; codes of the items that only advise."""
+    """What the build knows of a disk, and the codes of the items that only advise."""
 
     version: str
     boot_mode: str

@@ -139,7 +139,8 @@ def test_partition_tables_are_read_as_sfdisk_reads_them(tmp_path: Path) -> None:
 CONTAINERS = {
     **{("qemu", f"sample_images/{name}.bz2"): kind for name, kind in {
         "test-disk2vhd.vhdx": "vhdx", "iotest-dynamic-1G.vhdx": "vhdx",
-        "iotest-version3.vmdk": "vmdk", "hyperv2012r2-dynamic.vhd": "vpc", "d2v-zerofilled.vhd": "vpc", "virtualpc-dynamic.vhd": "vpc",
+        "iotest-version3.vmdk": "vmdk", "hyperv2012r2-dynamic.vhd": "vpc", "d2v-zerofilled.vhd": "vpc",
+        "virtualpc-dynamic.vhd": "vpc",
         "grub_mbr.raw": "raw",
     }.items()},
     **{("qemu", f"uefi-boot-images/bios-tables-test.{name}.iso.qcow2"): "qcow2" for name in ("arm", "aarch64", "i386", "x86_64")},
