@@ -258,6 +258,7 @@ LAYOUT_PLANTS: Final = {
             "sed -i 's|system-var--lib|system-var|' etc/fstab",
             ("/etc/fstab", "/dev/mapper/system-var "),
         ),
+        Plant("Privileges", "unsupported", "Privileges.OwnersUnknown"),  # the package database is on /var
     ),
     "btrfs": (
         Plant(
