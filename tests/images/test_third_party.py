@@ -85,7 +85,7 @@ def test_damaged_btrfs_do_no_harm_and_sound_ones_are_read_right(tmp_path: Path) 
 
 def label_by_blkid(path: Path) -> str:
     command = ("blkid", "-p", "-s", "LABEL", "-o", "value", str(path))
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.removesuffix("\n")
+    return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False).stdout.removesuffix("\n")
 
 
 def test_file_systems_are_named_as_libblkid_names_them(tmp_path: Path) -> None:
