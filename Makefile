@@ -1,6 +1,6 @@
 # `make help` lists the verbs.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-image up down test lint test-crash test-compose bench fuzz check compose-init lock clean
+.PHONY: help setup demo demo-image up down test lint test-crash test-images test-compose bench fuzz check compose-init lock clean
 PYTHON := .venv/bin/python
 N ?=
 SECONDS ?=
@@ -34,6 +34,8 @@ test-crash: setup ## Kill everything at every named point (N=20: more random kil
 	@# Two systems side by side: most of the time both wait for something that was killed.
 	@$(CRASH) -k "not broker_and_database_die" $(if $(N),--random-kills $(N)) & one=$$!; \
 	$(CRASH) -k broker_and_database_die; code=$$?; wait $$one && exit $$code
+test-images: setup # judge real disks of Debian and inputs that others made, both ways; needs root
+	@tests/images/needs && $(PYTHON) -m pytest --timeout 1800 -p no:randomly tests/images
 fuzz: setup ## Change small images at random for half an hour; what is found stays as a test (SECONDS=60, SEED=n)
 	@$(PYTHON) -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 bench: setup ## Measure, and write docs/performance.md

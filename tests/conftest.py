@@ -25,15 +25,14 @@ from shared.settings import CommonSettings
 from stack import LocalStack
 
 _TEMPLATE_PREFIX = "template_"
-_CRASH_SUITE = Path(__file__).parent / "crash"
+_SUITES_APART = (Path(__file__).parent / "crash", Path(__file__).parent / "images")
 OpenDatabase = Callable[[str], Awaitable[Database]]
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave the crash suite to `make test-crash`, which names it."""
-    if collection_path == _CRASH_SUITE and not any(
-        Path(given.split("::")[0]).resolve().is_relative_to(_CRASH_SUITE) for given in config.args
-    ):
+    """Leave the slow suites to `make test-crash` and `make test-images`, which name them."""
+    given = [Path(one.split("::")[0]).resolve() for one in config.args]
+    if collection_path in _SUITES_APART and not any(one.is_relative_to(collection_path) for one in given):
         return True
     return None
 

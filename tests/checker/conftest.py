@@ -13,6 +13,7 @@ from shared.database.pool import Database
 from shared.health import Health
 from shared.http.application import application
 from shared.settings import CommonSettings
+from tests.checker.databases import recent_databases
 from tests.checker.desk import Desk
 from tests.conftest import OpenDatabase
 from tests.inspector.disks import ext4, gpt, qcow2
@@ -31,12 +32,25 @@ def images(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of databases, recent ones."""
+    return recent_databases(tmp_path_factory.mktemp("databases"))
+
+
 @pytest.fixture
-def make_settings(common_settings: CommonSettings, images: Path) -> Callable[..., CheckerSettings]:
+def make_settings(common_settings: CommonSettings, images: Path, databases: Path) -> Callable[..., CheckerSettings]:
     """A function that returns settings that are patient with a busy machine, but for what it is given."""
 
     def make(**different: object) -> CheckerSettings:
-        given = {"image_roots": (images,), "lease_s": 60, "renew_every_s": 20, "check_timeout_s": 60, **different}
+        given = {
+            "image_roots": (images,),
+            "databases": databases,
+            "lease_s": 60,
+            "renew_every_s": 20,
+            "check_timeout_s": 60,
+            **different,
+        }
         return CheckerSettings.model_validate({**common_settings.model_dump(), "http_port": 0, **given})
 
     return make

@@ -95,7 +95,7 @@ def osv_store(folder: Path, *entries: dict[str, Any], name: str = "osv") -> Data
 
 
 def recent_databases(folder: Path) -> Path:
-    """A folder of databases that know of Debian 12 and Ubuntu 24.04, and of nothing that a sound image has; made anew or found."""
+    """A folder of databases that know Debian 12 and Ubuntu 24.04, and of nothing that a sound image has; made anew or found."""
     others = affected("Ubuntu:24.04:LTS", "openssl", {"introduced": "0"}, {"fixed": "3.0.17"})
     return osv_store(folder, entry(), entry("UBUNTU-CVE-2026-1001", others)).folder
 

@@ -13,6 +13,7 @@ import httpx
 
 from shared.faults import POINTS
 from stack import LocalStack
+from tests.checker.databases import recent_databases
 
 SERVICES: Final = tuple(POINTS)
 CHECKOUT: Final = Path(__file__).resolve().parents[2]

@@ -109,12 +109,27 @@ def disk(name: str) -> Path:
     path = CACHE / "machines" / f"{name}-{digest(astuple(machine), tar.name, source)}.raw"
     with locked(path):
         if not path.exists():
-            for old in path.parent.glob(f"{name}-{'?' * 12}.raw"):
+            for old in path.parent.glob(f"{name}-{'?' * 12}.*"):
                 old.unlink()
             part = path.with_suffix(".part")
             run(["unshare", "--mount", sys.executable, "-m", "tests.images.machines", name, str(tar), str(part)])
+            part.with_suffix(".places").rename(path.with_suffix(".json"))
             part.rename(path)
     return path
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a file system lies on a disk: its offset in bytes, and the options that it is mounted with."""
+
+    offset: int
+    options: str = ""
+
+
+def places(name: str) -> dict[str, Place]:
+    """Return where the file systems of a machine's disk lie, by mount point."""
+    told = json.loads(disk(name).with_suffix(".json").read_text())
+    return {point: Place(*values) for point, values in told.items()}
 
 
 @dataclass
@@ -131,6 +146,7 @@ class Builder:
     options: dict[str, str] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
     uuids: dict[str, str] = field(default_factory=dict)
+    offsets: dict[str, int] = field(default_factory=dict)
     nodes: Path = Path("/run/parts")
 
     def build(self, tar: Path) -> None:
@@ -212,6 +228,7 @@ class Builder:
             self.options[point] = f"subvol={subvolume},compress=zstd"
         for point in [one for _, one in part.subvolumes] or [part.mount or ""]:
             self.devices[point], self.uuids[point], self.kinds[point] = device, uuid, part.made
+            self.offsets[point] = offset
             self.names[point] = f"/dev/mapper/{GROUP}-{part.name.replace('-', '--')}" if part.name else f"UUID={uuid}"
 
     def _make_subvolume(self, device: str, name: str) -> None:
@@ -374,8 +391,11 @@ def main(name: str, tar: str, path: str) -> None:
     top.mkdir(exist_ok=True)
     Path(path).unlink(missing_ok=True)
     with ExitStack() as stack:
-        Builder(name, MACHINES[name], Path(path), top, stack).build(Path(tar))
+        builder = Builder(name, MACHINES[name], Path(path), top, stack)
+        builder.build(Path(tar))
     top.rmdir()
+    told = {point: (offset, builder.options.get(point, "")) for point, offset in builder.offsets.items()}
+    Path(path).with_suffix(".places").write_text(json.dumps(told))
 
 
 if __name__ == "__main__":

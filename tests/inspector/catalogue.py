@@ -4,12 +4,16 @@ import ast
 import inspect
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
 from items import ITEMS
 from services.checker.adapters.inspector_process import PROGRAM
+from tests.images.machines import MACHINES
+from tests.images.plants import GRUB_ROUNDS, LAYOUT_PLANTS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCUMENT = REPOSITORY / "docs" / "check-items.md"
@@ -19,10 +23,15 @@ _HEAD = """# The check items
 
 Made from the items by `python -m tests.inspector.catalogue`; a test compares. What each looks at is its own first sentence, its
 codes and levels are those in its program (`…` stands for what is named at run time), its tests are those that speak of it. Which
-item blocks is the gate policy's business.
+item blocks is the gate policy's business. *Real disks* of Debian stable and oldstable are judged by `make test-images`, in both
+directions where faults are planted; the other distributions are *synthetic*: roots made from their documented layouts
+([test_linux_distributions.py](../tests/inspector/test_linux_distributions.py)).
 """
+_REAL = "tests/images/test_machines.py"
+_PLANTED = Counter(one.item for plants in (*GRUB_ROUNDS.values(), *LAYOUT_PLANTS.values()) for one in plants)
 
 
+@cache
 def document() -> str:
     """Return the text of the document."""
     tests = list(_tests())
@@ -57,6 +66,9 @@ def _row(item: ModuleType, tests: list[tuple[str, str, str]], everywhere: list[s
         if speaks.search(text):
             by_file.setdefault(path, []).append(test)
     links = [f"[{Path(path).name}](../{path}): {', '.join(names)}" for path, names in sorted(by_file.items())]
+    if "linux" in item.FAMILIES:
+        planted = f", {_PLANTED[short]} planted" if _PLANTED[short] else ""
+        links.append(f"*real disks* [{Path(_REAL).name}](../{_REAL}): {len(MACHINES)} clean{planted}")
     shown = " ".join(f"`{code}`" for code in sorted(codes))
     return f"| {item.NAME} | {about} | {', '.join(levels)} | {shown} | {'<br>'.join(links)} |\n"
 
@@ -89,14 +101,11 @@ def _tests() -> Iterator[tuple[str, str, str]]:
     """Yield each test of the suite that concerns the inspector: its file, its name, its text with its decorators."""
     for path in sorted((REPOSITORY / "tests").rglob("test_*.py")):
         text = path.read_text()
+        lines = text.splitlines()
         for node in ast.parse(text).body:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-                decorated = [ast.get_source_segment(text, one) or "" for one in node.decorator_list]
-                yield (
-                    str(path.relative_to(REPOSITORY)),
-                    node.name,
-                    "\n".join([*decorated, ast.get_source_segment(text, node) or ""]),
-                )
+                first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
+                yield str(path.relative_to(REPOSITORY)), node.name, "\n".join(lines[first - 1 : node.end_lineno])
 
 
 if __name__ == "__main__":

@@ -1,18 +1,24 @@
 """Small disk images made without mounts or root's powers: a Debian as the inspector knows one, whole or with planted troubles."""
 
+import atexit
 import os
 import shutil
 import struct
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Final
 
+from services.checker.adapters.databases.store import DatabaseStore
+from services.checker.adapters.malware_search import MalwareSearches
 from services.checker.handlers.check_file import check_file
 from shared.contracts.gate import GateVerdict, weigh
 from shared.contracts.report import Item, Report
 from shared.policy import shipped_policy
+from tests.checker.databases import recent_databases
 from tests.inspector.linux_roots import complete
 
 MIB: Final = 1 << 20
@@ -20,6 +26,7 @@ ROOT_UUID: Final = "11111111-2222-4333-8444-555555555555"
 PART_UUID: Final = "AAAAAAAA-BBBB-4CCC-8DDD-EEEEEEEEEEEE"
 KERNEL: Final = "6.1.0-18-amd64"
 OS_RELEASE: Final = 'ID=debian\nNAME="Debian GNU/Linux"\nVERSION_ID="12"\n'
+DPKG_STATUS: Final = "Package: base-files\nStatus: install ok installed\nArchitecture: amd64\nVersion: 12.4+deb12u5\n"
 FSTAB: Final = f"# file systems\nUUID={ROOT_UUID} / ext4 errors=remount-ro 0 1\n"
 _TOOLS: Final = {**os.environ, "PATH": f"/usr/sbin:/sbin:{os.environ['PATH']}"}
 
@@ -49,6 +56,7 @@ class Root:
             "etc/passwd": b"root:x:0:0:root:/root:/bin/sh\n",
             "etc/shadow": b"root:*:20000::::::\n",
             "usr/bin/sh": bytes(shell),
+            "var/lib/dpkg/status": DPKG_STATUS.encode(),
             **self.files,
         }
         for path, content in files.items():
@@ -109,11 +117,25 @@ def qcow2(path: Path, raw: Path, *options: str) -> Path:
     return path
 
 
+@cache
+def _searches() -> MalwareSearches:
+    return MalwareSearches(None)
+
+
+@cache
+def _recent() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="image-commons-databases-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return recent_databases(folder)
+
+
 async def report_of(path: Path, stated_format: str | None = None) -> Report:
-    """Check the file with the real inspector."""
+    """Check the file with the real inspector, the rules that ship, and a recent database."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        return await check_file(descriptor, stated_format=stated_format)
+        return await check_file(
+            descriptor, stated_format=stated_format, malware=_searches().now(), databases=DatabaseStore(_recent())
+        )
     finally:
         os.close(descriptor)
 

@@ -174,6 +174,20 @@ def test_all_that_went_in_comes_out(source: Path, with_links: Path, tmp_path: Pa
             assert said.permissions == stat.S_IMODE(one.lstat().st_mode), path
 
 
+@pytest.mark.parametrize("bits", [12, 16, 32])
+def test_the_label_of_fat_is_that_of_its_top_directory(bits: int, tmp_path: Path, opened: Open) -> None:
+    """Some tools write the boot sector's copy alone; udev does not go by it, so that no fstab finds it."""
+    image = tmp_path / "fat"
+    tool("truncate", "-s", {12: "6M", 16: "20M", 32: "34M"}[bits], image)
+    tool("mkfs.vfat", "-F", str(bits), *(("-s", "8") if bits == 12 else ()), image)
+    with image.open("r+b") as file:
+        file.seek(71 if bits == 32 else 43)
+        file.write(b"COPY ALONE ")
+    assert opened(image).label is None
+    tool("mlabel", "-i", image, "::system")
+    assert opened(image).label == "SYSTEM"
+
+
 def test_a_file_in_steps_and_from_the_middle(with_links: Path, tmp_path: Path, opened: Open) -> None:
     for name in ("ext4", "xfs", "btrfs"):
         KINDS[name][0](tmp_path / name, with_links)

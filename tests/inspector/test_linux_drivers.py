@@ -26,6 +26,7 @@ from tests.inspector.linux_roots import (
     debian,
     grub_cfg,
     initramfs,
+    link,
     lz4_legacy,
     machine,
     unified,
@@ -103,6 +104,14 @@ def test_kernels_of_a_boot_partition_and_of_unified_images() -> None:
         ("6.11.0-uki", "partition 1:/EFI/Linux/one.efi", True),
         ("6.12.0", "partition 1:/EFI/Linux/two.efi", True),
     ]
+
+
+def test_links_in_a_circle_on_another_partition_hide_no_kernel() -> None:
+    """/var has run -> /run: on a /var that fstab does not mount it leads to itself."""
+    found = kernels(
+        machine({"/etc/fstab": "", "/boot/vmlinuz-6.9.0": bzimage("6.9.0")}, boot={"/run": link("/run"), "/lib/x": ""})
+    )
+    assert [one.release for one in found] == ["6.9.0"]
 
 
 @pytest.mark.parametrize("packer", PACKERS)

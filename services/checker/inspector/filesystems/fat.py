@@ -10,16 +10,18 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import BinaryIO, ClassVar, cast
 
 from filesystems.base import FileSystem, Node, Stat
-from findings import Unreadable
+from findings import Unreadable, attempt
 from part import JoinedPart, Part
 
 DIRECTORY_BYTES_MAX = 2 * 2**20
 """65,536 entries, which is what the specification allows."""
 _PAGE_BYTES = 4096
 _PAGES_KEPT = 64
+_LABEL_AMONG_MAX = 4096
 _LONG_NAME, _VOLUME, _DIRECTORY = 0x0F, 0x08, 0x10
 
 
@@ -77,13 +79,17 @@ class FatFileSystem(FileSystem):
             raise Unreadable("SuperBlockMalformed", "the FAT does not cover the file system")
         self._root = Entry(-1, _DIRECTORY, struct.unpack("<I", start[44:48])[0] if is_32 else 0, 0, 0)
         self._page = lru_cache(_PAGES_KEPT)(lambda number: part.at(self._table_at + number * _PAGE_BYTES, _PAGE_BYTES + 1))
-        self._name(start[67 if is_32 else 39 :][:15])
-
-    def _name(self, serial_and_label: bytes) -> None:
-        (serial,) = struct.unpack("<I", serial_and_label[:4])
+        (serial,) = struct.unpack("<I", start[67:71] if is_32 else start[39:43])
         self.uuid = f"{serial >> 16:04X}-{serial & 0xFFFF:04X}"
-        label = serial_and_label[4:].decode("ascii", "replace").strip()
-        self.label = None if label == "NO NAME" else label
+        label = attempt(self._label)
+        self.label = None if isinstance(label, Unreadable) else label
+
+    def _label(self) -> str | None:
+        """Return the label in the top directory: that in the boot sector is a copy which neither Windows nor udev goes by."""
+        for _, entry in islice(self._entries(self._root), _LABEL_AMONG_MAX):
+            if entry[11] & 0x3F != _LONG_NAME and entry[11] & (_VOLUME | _DIRECTORY) == _VOLUME:
+                return (b"\xe5" + entry[1:11] if entry[0] == 0x05 else entry[:11]).decode("ascii", "replace").rstrip() or None
+        return None
 
     @property
     def root(self) -> Node:

@@ -82,7 +82,7 @@ def _in_place(place: Place, budget: Budget) -> Iterator[Kernel]:
     paths = [(f"{place.top}/{name}", _by_name(name)) for name in names if name.startswith(_NAMES) and name not in twins]
     for token in place.names(place.top)[:64] if not place.top else []:
         # kernel-install's layout: <entry token>/<release>/linux, with a digest behind it on openSUSE.
-        releases = [name for name in place.names(f"/{token}") if _RELEASE.match(name)]
+        releases = [name for name in _names_in(place, f"/{token}") if _RELEASE.match(name)]
         for release in releases[:_KERNELS_MAX]:
             kernels_there = [name for name in place.names(f"/{token}/{release}") if name == "linux" or name.startswith("linux-")]
             paths += [(f"/{token}/{release}/{name}", release) for name in kernels_there]
@@ -94,6 +94,16 @@ def _in_place(place: Place, budget: Budget) -> Iterator[Kernel]:
             release = release or fallback
             if release:
                 yield Kernel(release, place.shown(path), place, found, unified)
+
+
+def _names_in(place: Place, folder: str) -> list[str]:
+    """Return the names in a folder, none behind links in a circle, as `run` has them on a /var that fstab does not mount."""
+    names = attempt(lambda: place.names(folder))
+    if not isinstance(names, Unreadable):
+        return names
+    if names.code == "LinkLoop":
+        return []
+    raise names
 
 
 def _by_name(name: str) -> str | None:
