@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from cli.connection import PROJECT
+
+DEMO_FOLDER = PROJECT / ".cache" / "demo" / "databases"
+"""Where `make demo-image` puts the demo's."""
 VARIABLE = "IMAGE_COMMONS_DATABASES"
 
 
@@ -18,3 +22,9 @@ def default_folder() -> Path:
         # A user without a home, as in a container.
         home = Path("/var/lib")
     return home / "image-commons" / "databases"
+
+
+def folder_to_run_with(*, local: bool) -> Path:
+    """Return the folder for services that nobody named one for: the user's own; on a local stack without one, the demo's."""
+    own = default_folder()
+    return DEMO_FOLDER if local and not own.is_dir() and DEMO_FOLDER.is_dir() else own

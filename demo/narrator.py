@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from rich.padding import Padding
+
 from cli.answers import evidence_lines
 from cli.output import console, plain, safe
 
@@ -61,8 +63,6 @@ class Narrator:
 
     def show(self, drawing: RenderableType) -> None:
         """Show what another command would."""
-        from rich.padding import Padding
-
         self._console.print(Padding(drawing, (0, 0, 0, 9)))
 
     def expect(self, told: object, happened: object, what: str) -> None:

@@ -55,7 +55,7 @@ def command(
       image-commons run checker --images /srv/images
     """
     from cli.connection import endpoints
-    from cli.database_folder import VARIABLE, default_folder
+    from cli.database_folder import VARIABLE, folder_to_run_with
     from cli.processes import PARENT_VARIABLE, SERVICES, end_with_parent
     from cli.servers import require_servers
 
@@ -70,7 +70,7 @@ def command(
         os.environ.setdefault(name, value)
     roots = _name_image_roots(images or [], found) if service in {"checker", "all"} else None
     if service in {"checker", "all"}:
-        os.environ.setdefault(VARIABLE, str(default_folder()))
+        os.environ.setdefault(VARIABLE, str(folder_to_run_with(local=found.stack is not None)))
     for name in SERVICES if service == "all" else (service,):
         _require_usable_settings(name)
     # Servers that the environment names may be on their way, after a restart of the machine: a service waits for those.

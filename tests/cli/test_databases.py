@@ -11,7 +11,8 @@ import pytest
 
 import services.checker.adapters.inspector_process
 import services.checker.handlers.check_file
-from cli.database_folder import default_folder
+import cli.database_folder
+from cli.database_folder import default_folder, folder_to_run_with
 from cli.main import main
 from services.checker.adapters.databases.kinds import KINDS
 from tests.checker.databases import days_ago, entry, packages, suite, tracker, zipped
@@ -151,3 +152,16 @@ def test_check_uses_them_and_says_of_when_they_are(run: Any, tmp_path: Path, mon
     monkeypatch.setenv("COLUMNS", "200")
     _, out, _ = run("check", image)
     assert f"bookworm of {used['date']} ({used['digest'][:19]}…)" in out
+
+
+def test_services_of_a_local_stack_take_the_demos_where_there_are_no_others(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demos = tmp_path / "demo"
+    monkeypatch.setattr(cli.database_folder, "DEMO_FOLDER", demos)
+    assert folder_to_run_with(local=True) == folder
+    demos.mkdir()
+    assert folder_to_run_with(local=True) == demos
+    assert folder_to_run_with(local=False) == folder
+    folder.mkdir(parents=True)
+    assert folder_to_run_with(local=True) == folder

@@ -22,6 +22,7 @@ import pytest
 from pydantic import BaseModel
 
 from demo.image import build
+from demo.security_suite import databases
 from shared.contracts.facts import ImageRegistered
 from tests.cli.parsed import parsed
 from tests.cli.platform import PROJECT
@@ -77,6 +78,7 @@ def place() -> Iterator[Path]:
         (made / name).symlink_to(PROJECT / name)
     (made / "client.py").write_text(*blocks("file: client.py"))
     build(PROJECT / ".cache" / "demo")
+    databases(PROJECT / ".cache" / "demo")
     yield made
     shutil.rmtree(made, ignore_errors=True)
 
