@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -127,7 +128,7 @@ class Story:
         check = self._published["check"]
         self._say.command(f"image-commons report {check['report_id']}")
         report = await self._query("checker", f"/reports/{segment(check['report_id'])}")
-        self._say.show(items_drawn(Report.model_validate(report)))
+        self._say.show(items_drawn(Report.model_validate_json(json.dumps(report))))
         for database in report["databases"]:
             self._say.note(f"checked for {database['purpose']} against {database['name']} of {database['date']}")
         purposes = sorted({database["purpose"] for database in report["databases"]})

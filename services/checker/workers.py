@@ -22,7 +22,7 @@ from services.checker.adapters.jobs import (
     store_report,
 )
 from services.checker.adapters.locations import LocationRefused
-from services.checker.adapters.malware_search import MalwareSearches
+from services.checker.adapters.malware_search import MalwareSearches, hand_over, search_by_rules
 from services.checker.adapters.sources.base import ContentChanged, Opened, Source, Wanted, is_digest
 from services.checker.adapters.sources.opening import open_image
 from services.checker.domain.confinement import is_confined, why_not
@@ -80,11 +80,13 @@ class Workers:
         return await asyncio.to_thread(self._why_wait)
 
     def _why_wait(self) -> str | None:
-        try:
-            self._malware.now()
-        except (DatabaseError, OSError) as error:
-            return f"files cannot be searched for malware: {error}"
-        return why_wait(self._store, self._wanted)
+        why = why_wait(self._store, self._wanted)
+        if why is None:
+            try:
+                self._malware.now()
+            except (DatabaseError, OSError) as error:
+                why = f"files cannot be searched for malware: {error}"
+        return why
 
     async def run(self, service: Service) -> None:
         """Work until cancelled; raises `SettingsError` if the inspector cannot be confined and nobody said it need not be."""
@@ -100,7 +102,8 @@ class Workers:
         """Inspect an empty file, to see what holds an inspector on this system."""
         descriptor = os.memfd_create("nothing")
         try:
-            inspection = await inspect_image(descriptor, command=self._settings.inspector_command)
+            async with hand_over(await asyncio.to_thread(search_by_rules)) as handed:
+                inspection = await inspect_image(descriptor, command=self._settings.inspector_command, malware=handed)
         finally:
             os.close(descriptor)
         held = inspection.confinement

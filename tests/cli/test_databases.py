@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+import cli.database_folder
 import services.checker.adapters.inspector_process
 import services.checker.handlers.check_file
-import cli.database_folder
 from cli.database_folder import default_folder, folder_to_run_with
 from cli.main import main
 from services.checker.adapters.databases.kinds import KINDS

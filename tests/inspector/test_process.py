@@ -10,16 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from services.checker.adapters.inspector_process import PROGRAM, Inspection, InspectorLimits, inspect_image
+from services.checker.adapters.inspector_process import JUDGED_HERE, PROGRAM, Inspection, InspectorLimits, inspect_image
+from services.checker.adapters.malware_search import hand_over, search_by_rules
 from services.checker.handlers.check_file import check_file
 from shared.contracts.gate import weigh
+from shared.contracts.report import Item
 from shared.contracts.rules import RULES_VERSION, declared_items
 from shared.policy import shipped_policy
 
 LIMITS = InspectorLimits(wall_clock_s=10, output_bytes_max=200_000)
 BEGIN = {"begin": {"version": "1", "confinement": []}}
 IMAGE = {"image": {"format": "raw", "size_bytes": 1, "virtual_size_bytes": 1}}
-ITEMS = [{"item": {"name": name, "level": "ok", "value": "x"}} for name in declared_items(RULES_VERSION, "linux")]
+NAMES = [name for name in declared_items(RULES_VERSION, "linux") if name not in JUDGED_HERE]
+ITEMS = [{"item": {"name": name, "level": "ok", "value": "x"}} for name in NAMES]
 END = {"end": {}}
 
 
@@ -41,7 +44,8 @@ def says(*lines: object) -> str:
 
 def passes(inspection: Inspection) -> bool:
     """Whether the gate would let an image through on this."""
-    found = weigh(inspection.items, shipped_policy("gate").region().gate, complete=inspection.complete, error=inspection.error)
+    items = [*inspection.items, *(Item(name=name, level="ok") for name in JUDGED_HERE)]
+    found = weigh(items, shipped_policy("gate").region().gate, complete=inspection.complete, error=inspection.error)
     return found.outcome == "passed"
 
 
@@ -83,7 +87,7 @@ ENDS = {
     "a failure": ("sys.exit('no parser\\x1b[31m here')", "ended with exit code 1 before it had finished: no parser?[31m here"),
     "a signal": ("os.kill(os.getpid(), signal.SIGSEGV)", "was killed by signal 11 before it had finished"),
     "half of it": (says(BEGIN, IMAGE, *ITEMS), "ended with exit code 0 before it had finished"),
-    "items left out": (says(BEGIN, IMAGE, *ITEMS[1:], END), "left out " + declared_items(RULES_VERSION, "linux")[0]),
+    "items left out": (says(BEGIN, IMAGE, *ITEMS[1:], END), "left out " + NAMES[0]),
 }
 
 
@@ -135,8 +139,9 @@ open({str(tmp_path / "seen")!r}, "w").write(json.dumps({{"env": dict(os.environ)
 async def test_the_real_one_says_what_holds_it(good_root: Path) -> None:
     descriptor = os.open(good_root, os.O_RDONLY)
     try:
-        inspection = await inspect_image(descriptor)
-        assert inspection.complete
+        async with hand_over(search_by_rules()) as handed:
+            inspection = await inspect_image(descriptor, malware=handed)
+        assert inspection.error is None
         assert any("network" in one for one in inspection.confinement), inspection.confinement
         assert any("memory" in one for one in inspection.confinement), inspection.confinement
     finally:
@@ -168,6 +173,8 @@ while True: pass
 
 
 async def test_a_digest_that_takes_too_long_ends_with_the_check(tmp_path: Path) -> None:
+    script = tmp_path / "inspector.py"
+    script.write_text(f"import json\n{says(BEGIN, IMAGE, *ITEMS, END)}")
     path = tmp_path / "sparse.raw"
     path.touch()
     os.truncate(path, 4 << 40)
@@ -176,7 +183,10 @@ async def test_a_digest_that_takes_too_long_ends_with_the_check(tmp_path: Path) 
     began = time.monotonic()
     try:
         report = await check_file(
-            descriptor, limits=InspectorLimits(wall_clock_s=3), on_progress=lambda phase, _done, _total: told.append(phase)
+            descriptor,
+            limits=InspectorLimits(wall_clock_s=3),
+            on_progress=lambda phase, _done, _total: told.append(phase),
+            command=(sys.executable, str(script)),
         )
     finally:
         os.close(descriptor)
