@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from shared.telemetry import metrics
 
+Need = Callable[[], Awaitable[str | None]]
+"""Returns None, or one sentence saying what is amiss."""
+
 
 @dataclass(slots=True)
 class Health:
@@ -16,7 +19,7 @@ class Health:
     """
 
     stalled_after_s: float
-    needs: dict[str, Callable[[], Awaitable[str | None]]] = field(default_factory=dict)
+    needs: dict[str, Need] = field(default_factory=dict)
     halted: dict[str, str] = field(default_factory=dict)
     _beats: dict[str, float] = field(default_factory=dict)
 
@@ -41,5 +44,5 @@ class Health:
 
     async def not_ready(self) -> dict[str, str]:
         """Return everything that keeps the service from its work; empty when it is ready."""
-        answers = {name: await need() for name, need in self.needs.items()}
+        answers = {name: await need() for name, need in [*self.needs.items()]}
         return {name: answer for name, answer in answers.items() if answer is not None} | self.halted

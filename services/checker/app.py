@@ -22,6 +22,7 @@ def build(settings: CheckerSettings, check: Check | None = None) -> Service:
         consumes=[Consume("check-jobs", each({CheckRequested: TakeJob(workers.wake), CheckCancelled: cancel}))],
         routes=routes(lambda: service.database.pool),
         tasks=[workers.run],
+        needs={} if check is not None else {"databases": workers.databases_need},
         http_port=settings.http_port,
     )
     return service

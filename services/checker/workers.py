@@ -92,7 +92,6 @@ class Workers:
         """Work until cancelled; raises `SettingsError` if the inspector cannot be confined and nobody said it need not be."""
         if self._check == self._check_location:
             await self._probe_confinement()
-            service.health.needs["databases"] = self.databases_need
         async with asyncio.TaskGroup() as group:
             for number in range(self._settings.workers):
                 group.create_task(self._work(service, f"worker.{number}"))

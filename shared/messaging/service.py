@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute
 
 from shared.database.errors import Fault, fault_of
 from shared.database.pool import Database
-from shared.health import Health
+from shared.health import Health, Need
 from shared.http.application import application
 from shared.messaging.connections import guard_connections
 from shared.messaging.handlers import BatchHandler, EachHandler, TimerHandler
@@ -65,6 +65,8 @@ class Service:
     timers: Mapping[str, TimerHandler] = field(default_factory=dict)
     routes: Sequence[BaseRoute] = ()
     tasks: Sequence[Task] = ()
+    needs: Mapping[str, Need] = field(default_factory=dict)
+    """What it needs to be ready beside database and broker, from the first readiness query on."""
     http_port: int = 0
     relays: bool = True
     """Whether this service emits anything (dead letters are emitted by all, so only a bench turns it off)."""
@@ -106,7 +108,7 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
-        self._health = Health(stalled_after_s=self.settings.stalled_after_s)
+        self._health = Health(stalled_after_s=self.settings.stalled_after_s, needs=dict(self.needs))
         async with AsyncExitStack() as stack:
             stack.callback(_let_go_of_signals, loop)
             self._database = await self._open_database()

@@ -53,4 +53,5 @@ async def platform_running(servers: Mapping[str, str], scratch: Path, image_root
     variables = {**servers, TOPIC_PREFIX_VARIABLE: f"cli-{token}.", "IMAGE_COMMONS_DATABASE_PREFIX": f"cli_{token}_"}
     await prepare(variables)
     async with services_running(variables, image_roots=image_roots, databases=databases, logs=scratch) as (endpoints, services):
-        yield Platform(endpoints, services, {**variables, **endpoints.environment()})
+        named = {**variables, **endpoints.environment(), "IMAGE_COMMONS_DATABASES": str(databases)}
+        yield Platform(endpoints, services, named)

@@ -72,7 +72,8 @@ def run_all(variables: dict[str, str]) -> Iterator[tuple[subprocess.Popen[str], 
             said.append(line)
             if "are ready" in line:
                 break
-        assert all(probe(f"{variables[url_variable(name)]}/health/ready")[0] == 200 for name in SERVICES), said
+        answers = {name: probe(f"{variables[url_variable(name)]}/health/ready") for name in SERVICES}
+        assert all(status == 200 for status, _ in answers.values()), (answers, said)
         children = children_of(process.pid)
         assert len(children) == len(SERVICES)
         yield process, children, "".join(said)
