@@ -25,6 +25,6 @@ def default_folder() -> Path:
 
 
 def folder_to_run_with(*, local: bool) -> Path:
-    """Return the folder for services that nobody named one for: the user's own; on a local stack without one, the demo's."""
+    """Return the folder for services that got none: the user's own; on a local stack, if that is empty, the demo's."""
     own = default_folder()
-    return DEMO_FOLDER if local and not own.is_dir() and DEMO_FOLDER.is_dir() else own
+    return DEMO_FOLDER if local and not any(own.glob("*/database.json")) and DEMO_FOLDER.is_dir() else own

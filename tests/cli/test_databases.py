@@ -15,7 +15,7 @@ import services.checker.handlers.check_file
 from cli.database_folder import default_folder, folder_to_run_with
 from cli.main import main
 from services.checker.adapters.databases.kinds import KINDS
-from tests.checker.databases import days_ago, entry, packages, suite, tracker, zipped
+from tests.checker.databases import days_ago, entry, osv_store, packages, suite, tracker, zipped
 from tests.checker.inspectors import inspector
 from tests.inspector.disks import ext4
 
@@ -164,4 +164,7 @@ def test_services_of_a_local_stack_take_the_demos_where_there_are_no_others(
     assert folder_to_run_with(local=True) == demos
     assert folder_to_run_with(local=False) == folder
     folder.mkdir(parents=True)
+    assert folder_to_run_with(local=True) == demos
+    osv_store(tmp_path, entry())
+    (tmp_path / "databases" / "osv").rename(folder / "osv")
     assert folder_to_run_with(local=True) == folder

@@ -93,6 +93,7 @@ def typed(place: Path) -> list[Seen]:
     environment = {name: value for name, value in os.environ.items() if name not in left_out and "IMAGE_COMMONS" not in name}
     environment |= {"IMAGE_COMMONS_STACK": str(place / "stack"), "COLUMNS": str(COLUMNS), "LINES": "50", "TERM": "xterm"}
     environment["PYTHONPATH"] = str(PROJECT)
+    environment["XDG_DATA_HOME"] = str(place / "data")
     done = subprocess.run(
         ["script", "-qec", "bash steps.sh", "/dev/null"],
         cwd=place, env=environment, capture_output=True, text=True, check=False, timeout=280, stdin=subprocess.DEVNULL,
