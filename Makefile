@@ -27,7 +27,8 @@ check: setup # image-commons check, for whoever did not set PATH
 setup: ## Install what is missing (the others call it)
 	@scripts/setup
 test: setup lint ## Lint, types, import rules and the default test suite
-	@$(PYTHON) -m pytest
+	@# Two at a time, a module on one worker: much of the time is spent waiting for servers and processes.
+	@$(PYTHON) -m pytest -n 2 --dist loadscope
 lint: setup # the static part of `make test`
 	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy && .venv/bin/lint-imports
 test-crash: setup ## Kill everything at every named point (N=20: more random kills)
