@@ -31,10 +31,16 @@ class DiskFormatChoice(StrEnum):
 
     RAW = "raw"
     QCOW2 = "qcow2"
+    VMDK = "vmdk"
+    VHD = "vhd"
+    VHDX = "vhdx"
+    VDI = "vdi"
 
 
 def command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A disk image: raw or qcow2.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A disk image: raw, qcow2, VMDK, VHD, VHDX or VDI.", show_default=False)
+    ],
     policy: Annotated[
         str, typer.Option(metavar="NAME|FILE", help="What weighs the findings: inspect, gate, or a policy file.")
     ] = "inspect",

@@ -7,15 +7,17 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from rich.console import Console
 
 import services.checker.handlers.check_file
 from cli.check_report import drawn
+from cli.commands.check import DiskFormatChoice
 from cli.errors import CommandError, ExitCode
 from cli.main import main
+from shared.contracts.facts import DiskFormat
 from shared.contracts.report import Report
 from shared.policy import shipped_policy
 from tests.inspector.disks import Root, ext4
@@ -232,3 +234,7 @@ def test_a_page_that_cannot_be_written_is_told(good: Path) -> None:
 
     with pytest.raises(CommandError, match="the report cannot be written"):
         _write(good / "below.html", "x")
+
+
+def test_every_format_that_is_read_can_be_stated() -> None:
+    assert {choice.value for choice in DiskFormatChoice} == set(get_args(DiskFormat)) - {"iso"}
