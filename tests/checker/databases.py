@@ -95,9 +95,12 @@ def osv_store(folder: Path, *entries: dict[str, Any], name: str = "osv") -> Data
 
 
 def recent_databases(folder: Path) -> Path:
-    """A folder of databases that know Debian 12 and Ubuntu 24.04, and of nothing that a sound image has; made anew or found."""
-    others = affected("Ubuntu:24.04:LTS", "openssl", {"introduced": "0"}, {"fixed": "3.0.17"})
-    return osv_store(folder, entry(), entry("UBUNTU-CVE-2026-1001", others)).folder
+    """A folder of databases that know Debian 12 and 13 and Ubuntu 24.04, and of nothing that a sound image has."""
+    others = [
+        affected(ecosystem, "openssl", {"introduced": "0"}, {"fixed": "3.0.17"})
+        for ecosystem in ("Debian:13", "Ubuntu:24.04:LTS")
+    ]
+    return osv_store(folder, entry(), entry("CVE-2026-1001", *others)).folder
 
 
 def packages(*given: str | Package, kind: str = "deb", distro: str | None = "debian-12", **more: Any) -> PackageList:
