@@ -77,8 +77,15 @@ def _walk(facts: Facts, files: Files) -> None:
         rights = _rights(found, inode)
         if rights and len(files.privileged) < PRIVILEGED_MAX:
             files.privileged.append(Privileged(found.path, rights))
-        if 0 < inode.size <= NOTABLE_BYTES_MAX and len(files.notable) < NOTABLE_MAX and is_place_of_secrets(found.path, places):
+        if 0 < inode.size <= NOTABLE_BYTES_MAX and len(files.notable) < NOTABLE_MAX and _is_place(found, places):
             files.notable.append((found, inode.size))
+
+
+def _is_place(found: Found, places: tuple[str, ...]) -> bool:
+    """Whether secrets are left there; a FAT may write a directory's name otherwise than who is looking for it."""
+    if is_place_of_secrets(found.path, places):
+        return True
+    return found.files.ignores_case and is_place_of_secrets(found.path.lower(), tuple(map(str.lower, places)))
 
 
 def _everything(facts: Facts, places: tuple[str, ...]) -> Iterator[tuple[Found, Stat]]:
