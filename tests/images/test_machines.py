@@ -125,6 +125,7 @@ DRAWN_ALONG = {
     "OnlineResizeFS",
     "Platform",
     "SupportMocInstanceTypes",
+    "Vulnerabilities",
     "OSVersion",
     "Grub",
     "KernelVersion",

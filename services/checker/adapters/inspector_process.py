@@ -40,7 +40,7 @@ class InspectorLimits:
     """What one inspection may use: wall clock and CPU in seconds, address space and output in bytes."""
 
     wall_clock_s: float = 120.0
-    cpu_s: int = 60
+    cpu_s: int = 120
     memory_bytes: int = 1 << 30
     output_bytes_max: int = 8 * 1024 * 1024
 
