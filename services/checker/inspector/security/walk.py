@@ -63,7 +63,7 @@ def all_files(facts: Facts) -> Files:
 
 
 def _walk(facts: Facts, files: Files) -> None:
-    places = places_of_secrets(facts)
+    places, windows = places_of_secrets(facts), family_of(facts) == "windows"
     until = time.process_time() + cpu_budget_s(CPU_S_MAX)
     for found, inode in _everything(facts, places):
         files.count += 1
@@ -77,15 +77,15 @@ def _walk(facts: Facts, files: Files) -> None:
         rights = _rights(found, inode)
         if rights and len(files.privileged) < PRIVILEGED_MAX:
             files.privileged.append(Privileged(found.path, rights))
-        if 0 < inode.size <= NOTABLE_BYTES_MAX and len(files.notable) < NOTABLE_MAX and _is_place(found, places):
+        if 0 < inode.size <= NOTABLE_BYTES_MAX and len(files.notable) < NOTABLE_MAX and _is_place(found, places, windows=windows):
             files.notable.append((found, inode.size))
 
 
-def _is_place(found: Found, places: tuple[str, ...]) -> bool:
-    """Whether secrets are left there; a FAT may write a directory's name otherwise than who is looking for it."""
+def _is_place(found: Found, places: tuple[str, ...], *, windows: bool) -> bool:
+    """Whether secrets are left there. A FAT may write a folder's name otherwise than Linux asks for it; Windows asks in any."""
     if is_place_of_secrets(found.path, places):
         return True
-    return found.files.ignores_case and is_place_of_secrets(found.path.lower(), tuple(map(str.lower, places)))
+    return not windows and found.files.ignores_case and is_place_of_secrets(found.path.lower(), tuple(map(str.lower, places)))
 
 
 def _everything(facts: Facts, places: tuple[str, ...]) -> Iterator[tuple[Found, Stat]]:
