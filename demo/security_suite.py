@@ -78,7 +78,10 @@ def _download(folder: Path) -> None:
         run([*command, SUITE, os.devnull, *([line for line in sources if f" {SUITE}-security " in line] or sources)])
         fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
         for target, ending in (("Packages", "_main_binary-amd64_Packages"), ("InRelease", "_InRelease")):
-            (path,) = work.glob(f"lists/*_{SUITE}-security{ending}")
+            path = next(work.glob(f"lists/*_{SUITE}-security{ending}"), None)
+            if path is None:
+                message = f"the mirror gave no {target} of {SUITE}-security"
+                raise FileNotFoundError(message)
             # Of today for us, whenever the mirror made it: its own date is inside.
             shutil.copyfile(path, fresh / target)
         shutil.rmtree(folder, ignore_errors=True)
