@@ -76,7 +76,7 @@ def build(cache: Path, say: Callable[[str], None] = print) -> DemoImages:
     """
     cache.mkdir(parents=True, exist_ok=True)
     folder = cache / f"debian-{_recipe_digest()}"
-    with _locked(cache / "build.lock"):
+    with locked(cache / "build.lock"):
         if not (folder / "facts.json").exists():
             _require_tools()
             say(f"Building a Debian {SUITE} disk image (about a minute, once) in {folder}")
@@ -297,7 +297,8 @@ def _debugfs(file_system: Path | str, request: str, *, write: bool = False) -> s
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file at `path`, waiting for whoever has it."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

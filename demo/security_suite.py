@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo.image import SUITE, BuildError, system_sources
+from demo.image import SUITE, BuildError, locked, system_sources
 from demo.partitions import run
 from services.checker.adapters.databases.kinds import KINDS, Options
 from services.checker.adapters.databases.manifest import DatabaseError
@@ -54,7 +54,17 @@ def security_suite(cache: Path) -> SecuritySuite:
 
 
 def databases(cache: Path) -> Path:
-    """Return the folder of databases beneath `cache`, with one made of today's security suite; raises `BuildError`."""
+    """Return the folder of databases beneath `cache`, with one made of today's security suite; two processes may call it at once.
+
+    Raises:
+        BuildError: there is none, and none could be made.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    with locked(cache / "databases.lock"):
+        return _databases(cache)
+
+
+def _databases(cache: Path) -> Path:
     suite = security_suite(cache)
     store = DatabaseStore(cache / "databases")
     try:
