@@ -23,7 +23,7 @@ from typing import Any, Final
 
 _OUTPUT_BYTES_MAX: Final = 9 * 1024 * 1024
 _READS_MAX: Final = 20_000
-_PARSERS: Final = ("extfs", "xfs.xfs", "btrfs", "ntfs")
+_PARSERS: Final = ("xfs.xfs", "btrfs", "ntfs")
 
 
 def _load(folder: Path) -> ModuleType:

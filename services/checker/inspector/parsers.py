@@ -15,7 +15,7 @@ from importlib.util import spec_from_loader
 from pathlib import Path
 from types import CodeType, ModuleType
 
-PACKAGES = ("dissect.cstruct", "dissect.extfs", "dissect.xfs", "dissect.btrfs", "dissect.ntfs")
+PACKAGES = ("dissect.cstruct", "dissect.xfs", "dissect.btrfs", "dissect.ntfs")
 OWN = ("filesystems.btrfs_parser",)
 SOURCES = ("windows",)
 """Kept as they are written, and compiled when an image needs them: where no bytecode lies beside them, compiling takes 20 ms."""

@@ -4,8 +4,7 @@
 import stat
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from filesystems.base import FileSystem, Node, Stat
 from findings import FileText, Unreadable
@@ -19,8 +18,7 @@ _CACHED_DIRECTORIES_MAX = 512
 _CACHED_ENTRIES_MAX = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """Something at a path, links resolved: its own path, its inode."""
 
     path: str
@@ -179,12 +177,12 @@ class Tree:
             names[key] += 1
             if names[key] > NAMES_OF_A_DIRECTORY_MAX:
                 raise Unreadable("DirectoryLinked", f"{parent.path} is a directory that has many names")
-            for name, node in parent.files.children(parent.node):
+            files, prefix = parent.files, f"{parent.path.rstrip('/')}/"
+            for name, node in files.children(parent.node):
                 self._count()
-                place = f"{parent.path.rstrip('/')}/{name}"
-                mounted = self._mounts.get(place)
-                child = Found(place, parent.files, node) if mounted is None else Found(place, mounted, mounted.root)
-                facts = child.stat()
+                mounted = self._mounts.get(prefix + name)
+                child = Found(prefix + name, files, node) if mounted is None else Found(prefix + name, mounted, mounted.root)
+                facts = child.files.stat(child.node)
                 yield child, facts
                 if facts.kind == stat.S_IFDIR:
                     todo.append((child, (key, above)))

@@ -3,8 +3,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, BinaryIO, ClassVar, TypeVar, cast
+from typing import Any, BinaryIO, ClassVar, NamedTuple, TypeVar, cast
 
 from part import QUESTION_BYTES_MAX, Part
 
@@ -26,8 +25,7 @@ def step_by_step(part: Part, items: Iterator[T], bytes_max: int = QUESTION_BYTES
         yield cast("T", item)
 
 
-@dataclass(frozen=True, slots=True)
-class Stat:
+class Stat(NamedTuple):
     """An inode: its kind (`stat.S_IFMT`), permission bits with setuid and the like, owner, size in bytes, time of change in s."""
 
     kind: int

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Extended attributes of ext, in the inode and in a block of their own.
 
-Our own beside the parser's (dissect.extfs 3.16), which believes any length of a value that lies in an inode of its own (4 GiB of
-zeros out of a hole), and looks for them in one place whatever the inode says. Source: Linux, Documentation/filesystems/ext4
-(attributes); xattr(7) for the largest value.
+Source: Linux, Documentation/filesystems/ext4 (attributes); xattr(7) for the largest value.
 """
 
 import struct

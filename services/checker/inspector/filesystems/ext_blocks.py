@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Where the content of an ext inode lies: extents, block maps, inline data.
 
-Our own beside the parser's (dissect.extfs 3.16), which gives the first 60 bytes of inline data for all of it, reads a directory
-in an inode as one in blocks, follows a missing block of pointers to block 0, and does not ask whether extents are in order: what
-Linux refuses or reads otherwise must not look different here. Source: Linux, Documentation/filesystems/ext4 (contents of
+What Linux refuses or reads otherwise must not look different here. Source: Linux, Documentation/filesystems/ext4 (contents of
 inode.i_block, inline data); fs/ext4/extents.c for what is refused.
 """
 
@@ -27,6 +25,11 @@ _RUNS_MAX = 1_000_000
 """A file of a terabyte in pieces of one MiB."""
 _DIRECT = 12
 _LEVELS = 3
+
+
+def is_leaf(map_: bytes) -> bool:
+    """Whether the extents in an inode name the file's own blocks, and no further node."""
+    return map_[6:8] == b"\0\0"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The content of an ext file as a file object.
-
-Our own beside the parser's: a scan opens every file of the system, and the parser's description of one inode in Python takes
-longer than reading what most of them hold.
-"""
+"""The content of an ext file as a file object; a scan opens every file of the system."""
 
 import os
 from bisect import bisect_right

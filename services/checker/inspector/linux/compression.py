@@ -35,11 +35,14 @@ _MAGICS = {
     _LZ4_MAGIC: "lz4",
     b"\x89LZO": "lzo",
 }
+_ANY_MAGIC = tuple(_MAGICS)
 
 
 def format_of(start: bytes) -> str | None:
     """Return the compression that data starting so is in, None for none that Linux unpacks."""
-    return next((name for magic, name in _MAGICS.items() if start.startswith(magic)), None)
+    if not start.startswith(_ANY_MAGIC):
+        return None
+    return next(name for magic, name in _MAGICS.items() if start.startswith(magic))
 
 
 @dataclass(slots=True)
