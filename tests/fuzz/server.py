@@ -33,11 +33,12 @@ def _load(folder: Path) -> ModuleType:
         raise ModuleNotFoundError(folder)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    if hasattr(module, "import_all"):
-        module.import_all()
+    if hasattr(module, "import_for_both"):
+        module.import_for_both()
+        module.import_rest()
         for name in _PARSERS:
             importlib.import_module(f"dissect.{name}")
-        module.import_all = lambda: None
+        module.import_for_both = module.import_rest = lambda: None
     return module
 
 

@@ -51,17 +51,24 @@ class Line:
             self.say("progress", {"phase": phase, "done": done, "total": total})
 
 
-_NEEDED = ("facts", "family", "items", "packages")
+_FOR_BOTH = ("facts", "linux.fstab")
+_FOR_THE_FIRST = ("family", "items", "packages")
 _ENCODINGS = ("ascii", "unicode_escape", "utf-16-le")
 
 
-def import_all() -> None:
-    """Import what an inspection may need: once confined, no file can be opened, a module's neither."""
-    for name in _NEEDED:
+def import_for_both() -> None:
+    """Import what each process may need to read an image: once confined, no file can be opened, a module's neither."""
+    for name in _FOR_BOTH:
         import_module(name)
     for name in _ENCODINGS:
         codecs.lookup(name)
     keep_at_hand()
+
+
+def import_rest() -> None:
+    """Import what the first process may need beside that."""
+    for name in _FOR_THE_FIRST:
+        import_module(name)
 
 
 def inspect(descriptor: int, stated_format: str | None, said: Claimed, line: Line, job: "Job | None") -> None:
@@ -100,7 +107,6 @@ def main() -> None:
     parser.add_argument("--stream-fd", type=int, action="append", default=[], help="pipes that take the files' contents")
     parser.add_argument("--stream-file-bytes", type=int, default=100 << 20, help="larger files are not written there")
     arguments = parser.parse_args()
-    import_all()
     job, held = _confined(arguments)
     line = Line()
     line.say("begin", {"version": VERSION, "confinement": held})
@@ -108,17 +114,23 @@ def main() -> None:
 
 
 def _confined(arguments: argparse.Namespace) -> "tuple[Job | None, list[str]]":
-    """Load the rules, if any, and start the second process; then confine this one. Returns what holds all of them."""
+    """Load the rules, if any, and start the second process; then confine this one. Returns what holds all of them.
+
+    The second begins while this one still imports what judges.
+    """
 
     def confined(start_threads: Callable[[], None]) -> list[str]:
         return confine(memory_bytes=arguments.memory_bytes, cpu_s=arguments.cpu_s, start_threads=start_threads)
 
+    import_for_both()
     if not arguments.rules_fd:
+        import_rest()
         return None, confined(lambda: None)
     from malware.job import Job, image_at
 
     job = Job(arguments.rules_fd, arguments.stream_fd, arguments.stream_file_bytes)
     job.start_second(confined, lambda: image_at(arguments.fd, arguments.format))
+    import_rest()
     held = confined(job.start_threads)
     second = job.second_held()
     if second is None:
