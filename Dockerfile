@@ -18,6 +18,8 @@ COPY shared /app/shared
 COPY services /app/services
 COPY cli /app/cli
 COPY stack/__init__.py /app/stack/__init__.py
+# Nobody can write it later: without bytecode each inspection would compile the inspector anew.
+RUN python -m compileall -q --invalidation-mode unchecked-hash /app
 WORKDIR /app
 ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 10001

@@ -16,13 +16,21 @@ from demo.image import build
 ROUNDS: Final = 5
 GOAL_S: Final = 2.0
 _PROJECT: Final = Path(__file__).resolve().parents[1]
+DATABASES: Final = _PROJECT / ".cache" / "demo" / "databases"
+"""Made with the demo's image."""
 
 
 async def check(image: Path) -> tuple[float, float, dict[str, float]]:
     """Return seconds, peak MB of all its processes and the report's own timings of one `image-commons check`."""
+    seconds, peak_mb, document = await run("-m", "cli", "check", image, "--json", "--databases", DATABASES)
+    return seconds, peak_mb, json.loads(document)["timings_s"]
+
+
+async def run(*arguments: str | Path) -> tuple[float, float, bytes]:
+    """Return seconds, peak MB of all its processes and what it printed of one run of this Python."""
     began = time.monotonic()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "cli", "check", str(image), "--json", cwd=_PROJECT, stdout=asyncio.subprocess.PIPE
+        sys.executable, *map(str, arguments), cwd=_PROJECT, stdout=asyncio.subprocess.PIPE
     )
     peak_bytes = 0
     watching = asyncio.create_task(_peak(process.pid))
@@ -32,9 +40,9 @@ async def check(image: Path) -> tuple[float, float, dict[str, float]]:
     (peak,) = await asyncio.gather(watching, return_exceptions=True)
     peak_bytes = peak if isinstance(peak, int) else 0
     if process.returncode:
-        message = f"{image}: exit code {process.returncode}"
+        message = f"{arguments}: exit code {process.returncode}"
         raise RuntimeError(message)
-    return taken, peak_bytes / 1e6, json.loads(document)["timings_s"]
+    return taken, peak_bytes / 1e6, document
 
 
 async def _peak(process_id: int) -> int:
