@@ -2,8 +2,8 @@
 
 `facts` is the inspector in FOLDER as it is, confined, with the GUESTOS items only. `read` reads every regular file of the image
 through the inspector's own file systems, or the share PART of OF, and does nothing else: no check that looks into files can be
-below that. `dissect` does the same of an ext4 with dissect.extfs, whose speed is what our goals were set by. Imports nothing of the
-project.
+below that. `dissect` does the same of an ext4 with dissect.extfs, whose speed is what our goals were set by. Imports nothing of
+the project.
 """
 
 import importlib.util
