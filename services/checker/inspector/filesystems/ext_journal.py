@@ -109,7 +109,7 @@ class _Log:
     def __init__(self, blocks: Blocks, runs: tuple[Run, ...]) -> None:
         self.part, self.block_bytes = blocks.part, blocks.size
         self._runs, self._starts = runs, list(accumulate((count for _, count in runs), initial=0))[:-1]
-        self._own = sorted(run for run in runs if run[0] is not None)  # type: ignore[type-var]
+        self._own = sorted(run for run in runs if run[0] is not None)
 
     def place(self, number: int) -> int:
         """Return where in the part a block lies, in bytes."""
