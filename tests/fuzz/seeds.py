@@ -7,6 +7,7 @@ more seeds need only be imported by `tests/fuzz/__init__.py`.
 
 import lzma
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.inspector.disks import FSTAB, MIB, ROOT_UUID, Root, tool
+from tests.inspector.journals import Journal, Transaction, blocks_of
 from tests.inspector.linux_roots import NOWHERE, grub_cfg
 from tests.inspector.volumes import Lv, lvm, mbr, put
 
@@ -168,6 +170,22 @@ for _name, _make in {
     "ext4-4k": ext("ext4", "-b", "4096", "-O", "inline_data", mib=16),
 }.items():
     seed(_name, read_file=by_debugfs)(_make)
+
+
+@seed("ext4-journal")
+def _ext4_journal(folder: Path) -> Path:
+    """Its journal holds blocks of each kind as they are on the disk, and revokes some."""
+    image = ext("ext4")(folder)
+    inodes = re.search(rb"block (\d+)", _said("/sbin/debugfs", "-R", "imap /etc/fstab", str(image)))
+    assert inodes is not None
+    places = [1, 2, int(inodes[1])]
+    places += [number for path in ("/", "/etc", "/etc/shadow", "/home/somebody/large") for number in blocks_of(image, path)[:4]]
+    data = image.read_bytes()
+    writes = [(number, data[number * 1024 : (number + 1) * 1024]) for number in places]
+    Journal(image, 1024, start=1015).write(
+        Transaction(writes[:-2], places[-4:]), Transaction(writes[-3:]), Transaction(writes[:2], places[-1:])
+    )
+    return image
 
 
 @seed("xfs")

@@ -50,6 +50,11 @@ class FileSystem(ABC):
     """Whether its files can be read, not only its label."""
     uuid: str | None = None
     label: str | None = None
+    unfinished: str | None = None
+    """Why what the first mount would still change could not be seen, a clause such as "its log tree is not replayed".
+
+    None where nothing is outstanding, or where everything is read as it will be after that mount.
+    """
 
     @property
     @abstractmethod

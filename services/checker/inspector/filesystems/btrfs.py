@@ -21,6 +21,7 @@ _TOP_LEVEL = 5
 _XATTR_KEY = 24
 _KNOWN_INCOMPATIBLE = 0x10FFF
 _SYSTEM_CHUNKS_MAX = 2048
+_LOG_ROOT_AT = 96
 
 
 def is_it(part: Part) -> bool:
@@ -40,6 +41,8 @@ def open_it(part: Part) -> FileSystem:
         found = BtrfsFileSystem(part, parser, parser.default_subvolume)
     found.uuid = str(uuid.UUID(bytes=block[32:48]))
     found.label = block[299:555].split(b"\0")[0].decode(errors="backslashreplace") or None
+    if struct.unpack("<Q", block[_LOG_ROOT_AT : _LOG_ROOT_AT + 8])[0]:
+        found.unfinished = "its log tree, what was synchronised since the last commit, is not replayed"
     return found
 
 
@@ -125,7 +128,7 @@ class BtrfsFileSystem(FileSystem):
     def _with(self, volume: Node) -> "BtrfsFileSystem":
         with self._part.one_question(QUESTION_BYTES_MAX):
             found = BtrfsFileSystem(self._part, self._fs, volume)
-        found.uuid, found.label = self.uuid, self.label
+        found.uuid, found.label, found.unfinished = self.uuid, self.label, self.unfinished
         return found
 
     def _at(self, path: str) -> "BtrfsFileSystem":

@@ -17,8 +17,9 @@ from filesystems.base import DIRECTORY_BYTES_MAX, LINK_BYTES_MAX, FileSystem, No
 from filesystems.ext_attributes import in_block, in_inode
 from filesystems.ext_blocks import Blocks, is_leaf
 from filesystems.ext_files import MappedFile
+from filesystems.ext_journal import Journal, journal_of
 from filesystems.ext_tables import InodeTable, entries
-from findings import Unreadable
+from findings import Unreadable, attempt
 from part import Part
 
 SUPERBLOCK_AT = 1024
@@ -46,8 +47,13 @@ def is_it(part: Part) -> bool:
 
 
 def open_it(part: Part) -> FileSystem:
-    """Open it; raises `Unreadable` if its super block makes no sense."""
-    return ExtFileSystem(part)
+    """Open it as its first mount leaves it; raises `Unreadable` if its super block makes no sense."""
+    found = ExtFileSystem(part)
+    after = attempt(found.after_replay)
+    if isinstance(after, Unreadable):
+        found.unfinished = f"its journal is not replayed: {after}"
+        return found
+    return after
 
 
 class ExtFileSystem(FileSystem):
@@ -56,7 +62,7 @@ class ExtFileSystem(FileSystem):
     kind: ClassVar[str] = "ext4"
 
     def __init__(self, part: Part) -> None:
-        block = part.at(SUPERBLOCK_AT, 1024)
+        self._super_block = block = part.at(SUPERBLOCK_AT, 1024)
         _judge_super_block(block, part.size)
         self.uuid = str(uuid.UUID(bytes=block[104:120]))
         self.label = block[120:136].split(b"\0")[0].decode(errors="backslashreplace")
@@ -77,6 +83,21 @@ class ExtFileSystem(FileSystem):
             group_bytes=struct.unpack("<H", block[254:256])[0] if wide else _GROUP_BYTES,
             wide=wide,
         )
+
+    def after_replay(self) -> "ExtFileSystem":
+        """Return it as it is once its journal is written back; itself where nothing is. Raises `Unreadable`."""
+        journal = self._journal()
+        part = None if journal is None else journal.replayed()
+        if part is None:
+            return self
+        after = ExtFileSystem(part)
+        if after._journal() != journal:
+            # Linux goes on by what was there before, until the next start.
+            raise Unreadable("JournalChangesLayout", "it holds changes of the journal itself, or of how all the rest is read")
+        return after
+
+    def _journal(self) -> Journal | None:
+        return journal_of(self._super_block, self._inodes, self._blocks)
 
     @property
     def root(self) -> Node:

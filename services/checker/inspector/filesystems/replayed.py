@@ -24,10 +24,8 @@ class ReplayedPart(Part):
         if index == len(self._numbers) or self._numbers[index] * unit >= end:
             return data
         changed = bytearray(data)
-        for number in self._numbers[index:]:
+        for number in self._numbers[index : bisect_left(self._numbers, -(-end // unit))]:
             start = number * unit
-            if start >= end:
-                break
             content = self._units[number]
             if isinstance(content, int):
                 content = self._part.at(content, unit)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Whether this is a system disk at all."""
+"""Whether this is a system disk at all, and all of it is as its first start leaves it."""
 
 from facts import Facts
 from findings import Evidence, Item
+from volumes.volume import Partition
 
 NAME = "GUESTOS.SystemImage"
 FAMILIES = frozenset({"linux", "windows"})
@@ -14,8 +15,7 @@ def judge(facts: Facts) -> Item:
     if facts.header.format == "iso" or (any(volume.kind == "iso9660" for volume in facts.volumes) and facts.root is None):
         return Item(NAME, "failed", "SystemImage.InstallationMedium", "iso", advice=advice)
     if facts.root is not None:
-        place = facts.root.partition
-        return Item(NAME, "ok", value=f"partition {place.number}" if place.mapper is None else f"/dev/mapper/{place.mapper}")
+        return _unfinished(facts) or Item(NAME, "ok", value=_named(facts.root.partition))
     if any(volume.kind in {"luks", "bitlocker"} for volume in facts.volumes) or facts.header.encrypted:
         return Item(NAME, "unsupported", "SystemImage.Encrypted", advice="the disk is encrypted and was not looked into")
     reason = facts.unreadable or (facts.root_reasons[0] if facts.root_reasons else None)
@@ -27,3 +27,23 @@ def judge(facts: Facts) -> Item:
         return Item(NAME, "failed", "SystemImage.NoSystem", facts.header.format, (Evidence(text=text),), advice)
     text = f"file systems found: {str.join(chr(44) + chr(32), kinds)}; none holds an os-release or a Windows registry"
     return Item(NAME, "failed", "SystemImage.DataOnly", facts.header.format, (Evidence(text=text),), advice)
+
+
+def _unfinished(facts: Facts) -> Item | None:
+    """Find file systems that their first mount changes in a way that was not seen: what was judged is not what will start."""
+    found = tuple(
+        Evidence(text=f"{_named(volume.partition)} ({volume.kind}): {volume.files.unfinished}")
+        for volume in facts.volumes
+        if volume.files is not None and volume.files.unfinished is not None
+    )
+    if not found:
+        return None
+    advice = (
+        "shut the system down cleanly before its disk is copied, or mount each file system named once and unmount it"
+        " (ext: e2fsck -f)"
+    )
+    return Item(NAME, "unsupported", "SystemImage.JournalNotReplayed", evidence=found, advice=advice)
+
+
+def _named(place: Partition) -> str:
+    return f"partition {place.number}" if place.mapper is None else f"/dev/mapper/{place.mapper}"
