@@ -52,6 +52,8 @@ class FileSystem(ABC):
     """Whether its files can be read, not only its label."""
     uuid: str | None = None
     label: str | None = None
+    unfinished: str | None = None
+    """Why what the first mount would change was not seen; None where nothing is outstanding."""
 
     @property
     @abstractmethod
