@@ -50,7 +50,7 @@ DISKS: Final = {
     "large-blocks": Disk("copied", mkfs=("-b", "size=16384"), mib=640),
     "large-inodes": Disk("copied", mkfs=("-i", "size=1024,nrext64=1", "-m", "rmapbt=1,reflink=1,bigtime=1")),
     "no-big-times": Disk("flushed", mkfs=("-m", "bigtime=0,inobtcount=0")),
-    "wraps": Disk("copied", steps=30_000),
+    "wraps": Disk("copied", steps=3000, mkfs=("-d", "su=256k,sw=1", "-l", "su=256k,size=64m"), mount=("logbsize=256k",), mib=640),
     "wraps-version-4": Disk("copied", steps=30_000, mkfs=("-m", "crc=0", "-b", "size=1024"), mount=("logbsize=256k",)),
     "many-groups": Disk("flushed", steps=1500, mkfs=("-d", "agcount=12", "-l", "size=64m"), mib=1200),
 }
@@ -188,9 +188,9 @@ class Changes:
     def make(self, steps: int) -> None:
         """Make so many changes."""
         kinds: dict[Callable[[], None], int] = {
-            self.folder: 6, self.file: 30, self.files_in_one_folder: 2, self.append: 10, self.fragment: 2, self.truncate: 6,
-            self.allocate: 4, self.rename: 14, self.remove: 16, self.remove_folder: 1, self.link: 4, self.symlink: 6, self.mode: 10,
-            self.attribute: 10, self.remove_attributes: 3, self.device: 2, self.time: 4, self.sync: 6,
+            self.folder: 6, self.file: 30, self.files_in_one_folder: 2, self.append: 10, self.fragment: 2,
+            self.truncate: 6, self.allocate: 4, self.rename: 14, self.remove: 16, self.remove_folder: 1, self.link: 4, self.symlink: 6,
+            self.mode: 10, self.attribute: 10, self.remove_attributes: 3, self.device: 2, self.time: 4, self.sync: 6,
         }  # fmt: skip
         chosen = self.random.choices(list(kinds), list(kinds.values()), k=steps)
         for change in chosen:

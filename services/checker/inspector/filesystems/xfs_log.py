@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """The log of an XFS: where what was not yet written back begins and ends, and its records.
 
-Source: XFS Algorithms and Data Structures, 3rd edition, "Journaling Log"; where the log ends and begins is found as Linux finds it,
-so that both read the same records. The log is a ring of sectors of 512 bytes. Each sector begins with the number of the round in
-which it was written (its cycle), or with a magic if a record begins there; the words that stood in those places are in the
+Source: XFS Algorithms and Data Structures, 3rd edition, "Journaling Log"; where the log begins and ends is found as Linux finds
+it, so that both read the same records. The log is a ring of sectors of 512 bytes. Each sector begins with the number of the round
+in which it was written (its cycle), or with a magic if a record begins there; the words that stood in those places are in the
 record's header.
 """
 
@@ -28,11 +28,8 @@ _HEADER_BYTES = (328, 324)
 """What of a header its checksum covers, as 64-bit and as 32-bit systems count it."""
 _EXTENSION_BYTES = 260
 _DIRTY_BYTES_MAX = 256 * 2**20
-
-
-def not_replayed(reason: str) -> Unreadable:
-    """Return the refusal of a log that cannot be replayed."""
-    return Unreadable("JournalNotReplayed", f"the log was not replayed: {reason}")
+NOT_REPLAYED = "JournalNotReplayed"
+"""The code of every refusal to replay a log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +84,7 @@ class Log:
 
     def __init__(self, part: Part, at: int, sectors: int, *, version: int, uuid: bytes, checked: bool) -> None:
         if sectors < 1 or at + sectors * SECTOR_BYTES > part.size:
-            raise not_replayed("it does not lie in the file system")
+            raise Unreadable(NOT_REPLAYED, "it does not lie in the file system")
         self._part, self._at, self._sectors = part, at, sectors
         self._uuid, self._checked = uuid, checked
         self._record_bytes_max = _RECORD_BYTES_MAX[version]
@@ -106,15 +103,15 @@ class Log:
         at = self._last_header(self.head, _RECORDS_IN_FLIGHT_MAX * self._record_sectors)
         header = self._header_at(at)
         body_at = (at + header.sectors) % self._sectors
-        if (body_at + header.body_sectors) % self._sectors == self.head and header.operations == 1:
-            if self._read(body_at, 1)[9] & _UNMOUNT:
-                return True
+        is_last = (body_at + header.body_sectors) % self._sectors == self.head
+        if is_last and header.operations == 1 and self._read(body_at, 1)[9] & _UNMOUNT:
+            return True
         cycle, self.tail = header.tail_lsn >> 32, header.tail_lsn & 0xFFFFFFFF
         head_cycle = header.cycle + (at >= self.head)
         self.newest_lsn = head_cycle << 32 | self.head
         is_in_order = self.tail <= self.head if cycle == head_cycle else cycle == head_cycle - 1 and self.head < self.tail
         if not is_in_order or self.tail >= self._sectors:
-            raise not_replayed("its end lies before its beginning")
+            raise Unreadable(NOT_REPLAYED, "its end lies before its beginning")
         return self.tail == self.head
 
     def records(self, *, verify: bool) -> Iterator[Record]:
@@ -125,25 +122,25 @@ class Log:
         """
         at, left, header_sectors = self.tail, (self.head - self.tail) % self._sectors, self._header_at(self.tail).sectors
         if left * SECTOR_BYTES > _DIRTY_BYTES_MAX:
-            raise not_replayed(f"more than {_DIRTY_BYTES_MAX} bytes of it are to be replayed")
+            raise Unreadable(NOT_REPLAYED, f"more than {_DIRTY_BYTES_MAX} bytes of it are to be replayed")
         while left > 0:
             first = self._header_at(at)
             left -= header_sectors + first.body_sectors
             if first.sectors != header_sectors or not 0 < first.length <= self._record_bytes_max or left < 0:
-                raise not_replayed("a record's lengths make no sense")
+                raise Unreadable(NOT_REPLAYED, "a record's lengths make no sense")
             if first.format != _LITTLE_ENDIAN or first.uuid != self._uuid or not 0 < first.version < 4:
-                raise not_replayed("it was written by another kind of machine, or is of another file system")
+                raise Unreadable(NOT_REPLAYED, "it was written by another kind of machine, or is of another file system")
             sectors = self._ring(at, header_sectors)
             body = self._ring((at + header_sectors) % self._sectors, first.body_sectors)
             if verify and (first.crc or self._checked) and not _matches(first, sectors, body):
-                raise not_replayed("a record does not match its checksum")
+                raise Unreadable(NOT_REPLAYED, "a record does not match its checksum")
             yield Record(first.lsn, first.operations, _with_its_words(sectors, body)[: first.length])
             at = (at + header_sectors + first.body_sectors) % self._sectors
 
     def _read(self, first: int, count: int) -> bytes:
         data = self._part.at(self._at + first * SECTOR_BYTES, count * SECTOR_BYTES)
         if len(data) != count * SECTOR_BYTES:
-            raise not_replayed("it is cut off")
+            raise Unreadable(NOT_REPLAYED, "it is cut off")
         return data
 
     def _ring(self, first: int, count: int) -> bytes:
@@ -156,7 +153,7 @@ class Log:
     def _header_at(self, sector: int) -> _Header:
         data = self._read(sector, 1)
         if struct.unpack_from(">I", data)[0] != _MAGIC:
-            raise not_replayed("no record begins where one should")
+            raise Unreadable(NOT_REPLAYED, "no record begins where one should")
         return _header(data)
 
     def _find_head(self) -> int:
@@ -197,7 +194,7 @@ class Log:
         at = self._last_header(head, span)
         header = self._header_at(at)
         if header.uuid not in (self._uuid, bytes(16)):
-            raise not_replayed("it is of another file system")
+            raise Unreadable(NOT_REPLAYED, "it is of another file system")
         behind = at + header.sectors + header.body_sectors
         return head if behind == head + (self._sectors if at >= head else 0) else at
 
@@ -207,7 +204,7 @@ class Log:
         if found is None and head < span:
             found = self._header_between(max(head, self._sectors - (span - head)), self._sectors)
         if found is None:
-            raise not_replayed("no record ends where the last should")
+            raise Unreadable(NOT_REPLAYED, "no record ends where the last should")
         return found
 
     def _header_between(self, first: int, end: int) -> int | None:

@@ -7,7 +7,8 @@ Source: XFS Algorithms and Data Structures, 3rd edition: the headers of version 
 import struct
 
 from filesystems.xfs_geometry import Geometry
-from filesystems.xfs_log import SECTOR_BYTES, not_replayed
+from filesystems.xfs_log import NOT_REPLAYED, SECTOR_BYTES
+from findings import Unreadable
 from part import Part
 
 _SECTORS_MAX = 128 * 1024
@@ -65,15 +66,15 @@ class Buffers:
         for number in range(first, end):
             self.sectors[number] = whole[(number - first) * SECTOR_BYTES : (number - first + 1) * SECTOR_BYTES]
         if len(self.sectors) > _SECTORS_MAX:
-            raise not_replayed(f"it changes more than {_SECTORS_MAX * SECTOR_BYTES} bytes")
+            raise Unreadable(NOT_REPLAYED, f"it changes more than {_SECTORS_MAX * SECTOR_BYTES} bytes")
 
     def place(self, sector: int, sectors: int) -> int:
         """Return where a buffer lies; raises `Unreadable` for one outside the file system, or in the log itself."""
         at, end, log_at = sector * SECTOR_BYTES, (sector + sectors) * SECTOR_BYTES, self._geometry.log_at or 0
         if sector < 0 or sectors <= 0 or end > self._part.size:
-            raise not_replayed("it changes what does not lie in the file system")
+            raise Unreadable(NOT_REPLAYED, "it changes what does not lie in the file system")
         if at < log_at + self._geometry.log_sectors * SECTOR_BYTES and end > log_at:
-            raise not_replayed("it changes itself")
+            raise Unreadable(NOT_REPLAYED, "it changes itself")
         return at
 
     def is_newer(self, at: int, lsn: int) -> bool:
@@ -86,7 +87,7 @@ class Buffers:
         if own in (0, _NEVER):
             return False
         if own > self._newest_lsn:
-            raise not_replayed("a block is newer than all of it")
+            raise Unreadable(NOT_REPLAYED, "a block is newer than all of it")
         return bool(own >= lsn)
 
     def changed(self, at: int, kind: int) -> None:
@@ -95,7 +96,7 @@ class Buffers:
             return
         magic_at, magics = _MAGICS.get(kind, (0, ()))
         if not self.read(at, 16).startswith(magics, magic_at):
-            raise not_replayed("a block is not of the kind that it is said to be")
+            raise Unreadable(NOT_REPLAYED, "a block is not of the kind that it is said to be")
         self._unstamped[at] = None
 
     def stamp(self, lsn: int) -> None:
@@ -116,7 +117,7 @@ class Buffers:
     def _disk(self, at: int, length: int) -> bytes:
         data = self._part.at(at, length)
         if len(data) != length:
-            raise not_replayed("it changes what does not lie in the file system")
+            raise Unreadable(NOT_REPLAYED, "it changes what does not lie in the file system")
         return data
 
     def _sector(self, number: int) -> bytes:

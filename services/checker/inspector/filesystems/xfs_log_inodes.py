@@ -10,8 +10,9 @@ import struct
 from dataclasses import dataclass
 
 from filesystems.xfs_geometry import Geometry
-from filesystems.xfs_log import not_replayed
+from filesystems.xfs_log import NOT_REPLAYED
 from filesystems.xfs_transactions import Item
+from findings import Unreadable
 
 _CORE = "HHBBHIIIHH8sQQQQQIIHBBIHHI"
 """From the magic to the generation: 96 bytes; what lies at 24 differs by version."""
@@ -40,7 +41,7 @@ class InodeItem:
 def description(region: bytes | bytearray) -> InodeItem:
     """Read the first region of an inode's item, as 64-bit systems write it or, without padding, as 32-bit ones did."""
     if len(region) not in (52, 56):
-        raise not_replayed("an inode's item is of another length")
+        raise Unreadable(NOT_REPLAYED, "an inode's item is of another length")
     behind = 12 if len(region) == 52 else 16
     (fields,) = struct.unpack_from("<I", region, 4)
     device, sector, sectors, at = struct.unpack_from("<8xI12xqii", region, behind)
@@ -61,7 +62,7 @@ def merged(item: Item, said: InodeItem, old: bytes, lsn: int, geometry: Geometry
     core = bytes(item[1])
     core_bytes = 176 if geometry.is_version_5 else 100
     if len(core) not in ((176,) if geometry.is_version_5 else (96, 100)) or core[4] != (3 if geometry.is_version_5 else 2):
-        raise not_replayed("an inode's item is of another version")
+        raise Unreadable(NOT_REPLAYED, "an inode's item is of another version")
     new = bytearray(old)
     flags2 = struct.unpack_from("<Q", core, 120)[0] if geometry.is_version_5 else 0
     new[:96] = _core(core, flags2)
@@ -71,7 +72,7 @@ def merged(item: Item, said: InodeItem, old: bytes, lsn: int, geometry: Geometry
         new[104:176] = struct.pack(">" + _EXTENDED, *values)
     fork_at = core_bytes + core[82] * 8
     if fork_at > geometry.inode_bytes:
-        raise not_replayed("an inode's fork lies outside it")
+        raise Unreadable(NOT_REPLAYED, "an inode's fork lies outside it")
     if said.fields & _DEVICE:
         new[core_bytes : core_bytes + 4] = struct.pack(">I", said.device)
     data = (said.fields, core_bytes, fork_at if core[82] else geometry.inode_bytes)
@@ -82,11 +83,11 @@ def merged(item: Item, said: InodeItem, old: bytes, lsn: int, geometry: Geometry
         if not wanted:
             continue
         if wanted & (wanted - 1) or not regions:
-            raise not_replayed("an inode's item lacks a fork")
+            raise Unreadable(NOT_REPLAYED, "an inode's item lacks a fork")
         content = bytes(regions.pop(0))
         content = _root(content, end - at, geometry) if wanted == _ROOT else content
         if len(content) > end - at:
-            raise not_replayed("an inode's fork is larger than its place")
+            raise Unreadable(NOT_REPLAYED, "an inode's fork is larger than its place")
         new[at : at + len(content)] = content
     return bytes(new)
 
@@ -96,10 +97,10 @@ def _core(core: bytes, flags2: int) -> bytes:
     mode, form, union = values[1], values[3], values[10]
     allowed = {stat.S_IFREG: (_EXTENTS, _TREE), stat.S_IFDIR: (_LOCAL, _EXTENTS, _TREE)}.get(stat.S_IFMT(mode))
     if allowed is not None and form not in allowed:
-        raise not_replayed("an inode's format does not fit its type")
+        raise Unreadable(NOT_REPLAYED, "an inode's format does not fit its type")
     extents = int.from_bytes(union, "little") + values[17] if flags2 & _BIG_COUNTS else values[17] + values[18]
     if extents > values[15]:
-        raise not_replayed("an inode has more extents than blocks")
+        raise Unreadable(NOT_REPLAYED, "an inode has more extents than blocks")
     values[4] = 0
     values[10] = union[::-1] if flags2 & _BIG_COUNTS else bytes(8)
     for at in _TIMES:
@@ -116,11 +117,11 @@ def _root(block: bytes, fork_bytes: int, geometry: Geometry) -> bytes:
     """Return the root of a tree of extents as an inode holds it: without the header that it has in memory."""
     header_bytes = 72 if geometry.is_version_5 else 24
     if len(block) < header_bytes:
-        raise not_replayed("a tree of extents makes no sense")
+        raise Unreadable(NOT_REPLAYED, "a tree of extents makes no sense")
     level, count = struct.unpack_from(">HH", block, 4)
     room, room_in_fork = (len(block) - header_bytes) // 16, (fork_bytes - 4) // 16
     if not level or not count or count > min(room, room_in_fork):
-        raise not_replayed("a tree of extents makes no sense")
+        raise Unreadable(NOT_REPLAYED, "a tree of extents makes no sense")
     keys = block[header_bytes : header_bytes + count * 8]
     pointers_at = header_bytes + room * 8
     pointers = block[pointers_at : pointers_at + count * 8]

@@ -12,7 +12,7 @@ from collections import Counter
 
 from filesystems.replayed import ReplayedPart
 from filesystems.xfs_geometry import Geometry
-from filesystems.xfs_log import SECTOR_BYTES, Log, not_replayed
+from filesystems.xfs_log import NOT_REPLAYED, SECTOR_BYTES, Log
 from filesystems.xfs_log_buffers import Buffers
 from filesystems.xfs_log_inodes import description, is_outdated, merged
 from filesystems.xfs_transactions import Item, committed
@@ -43,18 +43,18 @@ def recovered(part: Part, block: bytes) -> tuple[Part, str | None]:
     """
     geometry = Geometry(block)
     found = attempt(lambda: _recovered(part, geometry))
-    return (part, str(found)) if isinstance(found, Unreadable) else (found, None)
+    return (part, f"the log was not replayed: {found}") if isinstance(found, Unreadable) else (found, None)
 
 
 def _recovered(part: Part, geometry: Geometry) -> Part:
     if geometry.log_at is None:
-        raise not_replayed("it lies on another device")
+        raise Unreadable(NOT_REPLAYED, "it lies on another device")
     words = {"version": geometry.log_version, "uuid": geometry.uuid, "checked": geometry.is_version_5}
     log = Log(part, geometry.log_at, geometry.log_sectors, **words)  # type: ignore[arg-type]
     if log.is_clean():
         return part
     if geometry.log_features & ~_KNOWN_LOG_FEATURES:
-        raise not_replayed("it uses features that are not read")
+        raise Unreadable(NOT_REPLAYED, "it uses features that are not read")
     recovery = _Recovery(part, geometry, log)
     recovery.run()
     return ReplayedPart(part, SECTOR_BYTES, recovery.buffers.sectors)
@@ -76,7 +76,7 @@ class _Recovery:
                 if _type(item) == _BUFFER and _buffer(item)[0] & _IS_CANCELLED:
                     self._cancelled[_buffer(item)[1:3]] += 1
             if len(self._cancelled) > _ENTRIES_MAX:
-                raise not_replayed("it cancels too many buffers")
+                raise Unreadable(NOT_REPLAYED, "it cancels too many buffers")
         current = 0
         for lsn, items in committed(self._log.records(verify=False)):
             if lsn != current:
@@ -86,7 +86,7 @@ class _Recovery:
         self.buffers.stamp(current)
         for intent, _ in self._intents:
             if intent in _SHOWN_BY_FILES:
-                raise not_replayed(f"it leaves {_SHOWN_BY_FILES[intent]} to be changed")
+                raise Unreadable(NOT_REPLAYED, f"it leaves {_SHOWN_BY_FILES[intent]} to be changed")
 
     def _transaction(self, lsn: int, items: list[Item]) -> None:
         """Do it again: buffers before inodes, which lie in some of them, and what is cancelled last."""
@@ -118,11 +118,11 @@ class _Recovery:
         elif kind in _INTENTS:
             self._intents.add((kind, _number_of(item)))
             if len(self._intents) > _ENTRIES_MAX:
-                raise not_replayed("it leaves too much to be done")
+                raise Unreadable(NOT_REPLAYED, "it leaves too much to be done")
         elif kind in _DONE:
             self._intents.discard((_DONE[kind], _number_of(item)))
         elif kind not in _QUOTAS:
-            raise not_replayed(f"it holds an item of an unknown type (0x{kind:x})")
+            raise Unreadable(NOT_REPLAYED, f"it holds an item of an unknown type (0x{kind:x})")
 
     def _change_buffer(self, item: Item, lsn: int) -> None:
         flags, sector, sectors, chunks = _buffer(item)
@@ -137,7 +137,7 @@ class _Recovery:
             region = next(regions, b"")
             count = min(run, len(region) // _CHUNK_BYTES)
             if not count or (chunk + count) * _CHUNK_BYTES > sectors * SECTOR_BYTES:
-                raise not_replayed("a buffer's changes make no sense")
+                raise Unreadable(NOT_REPLAYED, "a buffer's changes make no sense")
             self.buffers.write(at + chunk * _CHUNK_BYTES, region[: count * _CHUNK_BYTES])
             chunk, chunks = chunk + count, chunks >> count
         self.buffers.changed(at, flags >> _KIND_SHIFT)
@@ -148,21 +148,21 @@ class _Recovery:
             return
         at = self.buffers.place(said.sector, said.sectors) + said.at
         if not 0 <= said.at <= said.sectors * SECTOR_BYTES - size or len(item) < 2 or len(item[1]) < 96:
-            raise not_replayed("an inode's item makes no sense")
+            raise Unreadable(NOT_REPLAYED, "an inode's item makes no sense")
         old = self.buffers.read(at, size)
         if not old.startswith(b"IN") or not item[1].startswith(b"NI"):
-            raise not_replayed("an inode is to be changed where there is none")
+            raise Unreadable(NOT_REPLAYED, "an inode is to be changed where there is none")
         if not is_outdated(item[1], old, lsn, self._geometry):
             self.buffers.write(at, merged(item, said, old, lsn, self._geometry))
 
     def _create_inodes(self, region: bytes | bytearray) -> None:
         if len(region) != 28:
-            raise not_replayed("new inodes make no sense")
+            raise Unreadable(NOT_REPLAYED, "new inodes make no sense")
         group, block, count, size, blocks, generation = struct.unpack_from(">IIIIII", region, 4)
         geometry = self._geometry
         known = group < geometry.groups and 0 < block < geometry.group_blocks and size == geometry.inode_bytes
         if not known or not 0 < count <= _INODES_MAX or count * size != blocks * geometry.block_bytes:
-            raise not_replayed("new inodes make no sense")
+            raise Unreadable(NOT_REPLAYED, "new inodes make no sense")
         sectors_per_block, cluster = geometry.block_bytes // SECTOR_BYTES, geometry.cluster_blocks
         first = (group * geometry.group_blocks + block) * sectors_per_block
         at = self.buffers.place(first, blocks * sectors_per_block)
@@ -185,7 +185,7 @@ def _type(item: Item) -> int:
 
 def _number_of(item: Item) -> int:
     if len(item[0]) < 16:
-        raise not_replayed("an intent makes no sense")
+        raise Unreadable(NOT_REPLAYED, "an intent makes no sense")
     return int.from_bytes(item[0][8:16], "little")
 
 
@@ -193,8 +193,8 @@ def _buffer(item: Item) -> tuple[int, int, int, int]:
     """Read the description of a buffer's item: flags, first sector, sectors, and a bit for each chunk that is logged."""
     region = item[0]
     if len(region) < 20:
-        raise not_replayed("a buffer's item makes no sense")
+        raise Unreadable(NOT_REPLAYED, "a buffer's item makes no sense")
     flags, sectors, sector, words = struct.unpack_from("<HHqI", region, 4)
     if 20 + words * 4 > len(region):
-        raise not_replayed("a buffer's item makes no sense")
+        raise Unreadable(NOT_REPLAYED, "a buffer's item makes no sense")
     return flags, sector, sectors, int.from_bytes(region[20 : 20 + words * 4], "little")

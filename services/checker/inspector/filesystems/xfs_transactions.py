@@ -5,14 +5,16 @@ Source: XFS Algorithms and Data Structures, 3rd edition, "Journaling Log"; Linux
 """
 
 import struct
-from collections.abc import Iterator, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from filesystems.xfs_log import Record, not_replayed
+from filesystems.xfs_log import NOT_REPLAYED, Record
+from findings import Unreadable
 
 Item = list[bytes | bytearray]
 """A change: its description, then what it describes, in one region or several."""
 _START, _COMMIT, _CONTINUES, _CONTINUED, _END, _UNMOUNT = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
+_OPERATION = struct.Struct(">IIBB2x")
 _CLIENTS = (0x69, 0xAA)
 _HEADER_MAGIC = b"NART"
 _HEADER_BYTES = 16
@@ -33,32 +35,43 @@ class _Open:
     missing: int = 0
     """How many regions the last item still lacks."""
 
-    def add(self, data: bytes) -> None:
-        """Add a region, or the first part of one."""
+    def take(self, kind: int, data: bytes) -> None:
+        """Take what an operation brings: a region, the first part of one, or the rest."""
+        self.cost += len(data) + _REGION_COST_BYTES
+        if kind in (0, _CONTINUES):
+            self._begin(data)
+        elif kind == _CONTINUED:
+            self._go_on(data)
+        else:
+            raise Unreadable(NOT_REPLAYED, "an operation makes no sense")
+
+    def _begin(self, data: bytes) -> None:
         if not data:
             return
         if not self.has_header:
             if not data.startswith(_HEADER_MAGIC) or len(data) > _HEADER_BYTES:
-                raise not_replayed("a transaction begins without its header")
+                raise Unreadable(NOT_REPLAYED, "a transaction begins without its header")
             self.has_header = len(data) == _HEADER_BYTES
             return
         if not self.missing:
-            if len(data) < 4 or not 0 < (count := struct.unpack_from("<H", data, 2)[0]) <= _REGIONS_MAX:
-                raise not_replayed("an item's number of regions makes no sense")
+            count = int.from_bytes(data[2:4], "little")
+            if not 0 < count <= _REGIONS_MAX:
+                raise Unreadable(NOT_REPLAYED, "an item's number of regions makes no sense")
             self.items.append([])
             self.missing = count
         self.items[-1].append(data)
         self.missing -= 1
 
-    def add_rest(self, data: bytes) -> None:
-        """Add what did not fit into the record before."""
+    def _go_on(self, data: bytes) -> None:
         if not self.has_header:
             self.has_header = True  # what the header says is not needed
-        elif self.items:
-            self.items[-1][-1] = bytearray(self.items[-1][-1]) if isinstance(self.items[-1][-1], bytes) else self.items[-1][-1]
-            self.items[-1][-1] += data
-        else:
-            raise not_replayed("a region goes on that did not begin")
+            return
+        if not self.items:
+            raise Unreadable(NOT_REPLAYED, "a region goes on that did not begin")
+        regions = self.items[-1]
+        if isinstance(regions[-1], bytes):
+            regions[-1] = bytearray(regions[-1])
+        regions[-1] += data
 
 
 def committed(records: Iterable[Record]) -> Iterator[tuple[int, list[Item]]]:
@@ -66,36 +79,38 @@ def committed(records: Iterable[Record]) -> Iterator[tuple[int, list[Item]]]:
     begun: dict[int, _Open] = {}
     cost = 0
     for record in records:
-        data, at = record.data, 0
-        for _ in range(record.operations):
-            if at >= len(data):
-                break
-            if at + 12 > len(data):
-                raise not_replayed("an operation does not fit into its record")
-            number, length, client, flags = struct.unpack_from(">IIBB", data, at)
-            at += 12 + length
-            if client not in _CLIENTS or at > len(data):
-                raise not_replayed("an operation makes no sense")
+        for number, flags, data in _operations(record):
             transaction = begun.get(number)
             if transaction is None:
                 if flags & _START:
                     begun[number] = _Open(record.lsn, _REGION_COST_BYTES)
                     cost += _REGION_COST_BYTES
                 continue
-            transaction.cost += length + _REGION_COST_BYTES
-            cost += length + _REGION_COST_BYTES
-            if cost > _OPEN_BYTES_MAX:
-                raise not_replayed("its transactions take too much memory")
+            cost -= transaction.cost
             kind = flags & ~_END & ~(_CONTINUES if flags & _CONTINUED else 0)
-            if kind in (0, _CONTINUES):
-                transaction.add(data[at - length : at])
-            elif kind == _CONTINUED:
-                transaction.add_rest(data[at - length : at])
-            elif kind in (_COMMIT, _UNMOUNT):
-                cost -= begun.pop(number).cost
+            if kind in (_COMMIT, _UNMOUNT):
+                del begun[number]
                 if transaction.missing:
-                    raise not_replayed("an item lacks regions")
+                    raise Unreadable(NOT_REPLAYED, "an item lacks regions")
                 if kind == _COMMIT:
                     yield transaction.lsn, transaction.items
             else:
-                raise not_replayed("an operation makes no sense")
+                transaction.take(kind, data)
+                cost += transaction.cost
+            if cost > _OPEN_BYTES_MAX:
+                raise Unreadable(NOT_REPLAYED, "its transactions take too much memory")
+
+
+def _operations(record: Record) -> Iterator[tuple[int, int, bytes]]:
+    """Yield a record's operations: the transaction's number, flags, data."""
+    data, at = record.data, 0
+    for _ in range(record.operations):
+        if at >= len(data):
+            return
+        if at + _OPERATION.size > len(data):
+            raise Unreadable(NOT_REPLAYED, "an operation does not fit into its record")
+        number, length, client, flags = _OPERATION.unpack_from(data, at)
+        begin, at = at + _OPERATION.size, at + _OPERATION.size + length
+        if client not in _CLIENTS or at > len(data):
+            raise Unreadable(NOT_REPLAYED, "an operation makes no sense")
+        yield number, flags, data[begin:at]
