@@ -35,6 +35,8 @@ class Disk:
     mount: tuple[str, ...] = ()
     mib: int = 320
     seed: int = 1
+    syncs: int = 0
+    """How often a file is written out before the disk is unmounted once: so much of the log is behind it then."""
 
 
 DISKS: Final = {
@@ -50,7 +52,7 @@ DISKS: Final = {
     "large-blocks": Disk("copied", mkfs=("-b", "size=16384"), mib=640),
     "large-inodes": Disk("copied", mkfs=("-i", "size=1024,nrext64=1", "-m", "rmapbt=1,reflink=1,bigtime=1")),
     "no-big-times": Disk("flushed", mkfs=("-m", "bigtime=0,inobtcount=0")),
-    "wraps": Disk("copied", steps=3000, mkfs=("-d", "su=256k,sw=1", "-l", "su=256k,size=64m"), mount=("logbsize=256k",), mib=640),
+    "wraps": Disk("copied", mkfs=("-d", "su=256k,sw=1", "-l", "su=256k,size=64m"), mount=("logbsize=256k",), mib=640, syncs=190),
     "wraps-version-4": Disk("copied", steps=30_000, mkfs=("-m", "crc=0", "-b", "size=1024"), mount=("logbsize=256k",)),
     "many-groups": Disk("flushed", steps=1500, mkfs=("-d", "agcount=12", "-l", "size=64m"), mib=1200),
 }
@@ -185,13 +187,21 @@ class Changes:
         with self.random.choice(self.files).open("r+b") as opened:
             os.fsync(opened.fileno())
 
+    def stamp(self) -> None:
+        """Change a file's time, and write that out."""
+        with self.files[0].open("rb") as opened:
+            os.utime(opened.fileno(), (0, self.random.randrange(2**31)))
+            os.fsync(opened.fileno())
+
     def make(self, steps: int) -> None:
         """Make so many changes."""
         kinds: dict[Callable[[], None], int] = {
-            self.folder: 6, self.file: 30, self.files_in_one_folder: 2, self.append: 10, self.fragment: 2,
-            self.truncate: 6, self.allocate: 4, self.rename: 14, self.remove: 16, self.remove_folder: 1, self.link: 4, self.symlink: 6,
-            self.mode: 10, self.attribute: 10, self.remove_attributes: 3, self.device: 2, self.time: 4, self.sync: 6,
-        }  # fmt: skip
+            **dict.fromkeys((self.folder, self.truncate, self.symlink, self.sync), 6),
+            **dict.fromkeys((self.append, self.mode, self.attribute), 10),
+            **dict.fromkeys((self.allocate, self.link, self.time, self.remove_attributes), 4),
+            **dict.fromkeys((self.files_in_one_folder, self.fragment, self.device), 2),
+            **{self.file: 30, self.rename: 14, self.remove: 16, self.remove_folder: 1},
+        }
         chosen = self.random.choices(list(kinds), list(kinds.values()), k=steps)
         for change in chosen:
             if len(self.files) < 5:
@@ -234,6 +244,8 @@ def make(disk: Disk, image: Path, *, before: int = 150) -> dict[str, dict[str, o
     changes = Changes(top, disk.seed)
     run(["mount", "-o", options, str(image), str(top)])
     changes.make(before)
+    for _ in range(disk.syncs):
+        changes.stamp()
     run(["umount", str(top)])
     run(["mount", "-o", options, str(image), str(top)])
     changes.make(disk.steps)

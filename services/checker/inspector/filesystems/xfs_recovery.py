@@ -3,8 +3,8 @@
 
 Source: XFS Algorithms and Data Structures, 3rd edition, "Journaling Log"; Linux, fs/xfs/libxfs/xfs_log_format.h.
 
-Where Linux would refuse to mount, and where replaying needs what is not built here, nothing is replayed and the reason is told: the
-disk is then read as it lies, and what it shows is not what a machine would boot. Replaying half of a log is worse than none.
+Where Linux would refuse to mount, and where replaying needs what is not built here, nothing is replayed and the reason is told:
+the disk is then read as it lies, and what it shows is not what a machine would boot. Replaying half of a log is worse than none.
 """
 
 import struct
