@@ -106,6 +106,24 @@ def test_a_mode_that_only_the_log_holds_is_seen(written: Written) -> None:
         assert (files.unfinished, found.stat().permissions) == (None, permissions)
 
 
+def test_an_entry_for_what_the_log_left_without_links(written: Written) -> None:
+    """Linux frees such an inode once it has replayed the log, so that what the file says is gone."""
+    inode, sector, at = _ping(written)
+    item = inode_item(sector, at, logged_inode(inode[:16] + bytes(4) + inode[20:]))
+    with pytest.raises(Unreadable, match="without links"):
+        Tree(XfsFileSystem(written.with_records(transaction(item)))).find_file("/usr/bin/ping")
+
+
+def test_copies_of_the_super_block_say_nothing(written: Written) -> None:
+    """Linux reads the first alone: with another size of inodes in a copy, other inodes would be seen than it has."""
+    wanted, size = shown_by_us(XfsFileSystem(written.part)), written.geometry.group_blocks * 4096
+    blocks: dict[int, bytes | int] = {}
+    for group in range(1, written.geometry.groups):
+        block = written.part.at(group * size, 512)
+        blocks[group * size // 512] = block[:104] + struct.pack(">H", 2048) + block[106:123] + b"\1\2" + block[125:]
+    assert shown_by_us(XfsFileSystem(ReplayedPart(written.part, 512, blocks))) == wanted
+
+
 def test_operations_that_go_on_in_the_next_record(written: Written) -> None:
     inode, sector, at = _ping(written)
     head, core = inode_item(sector, at, logged_inode(inode[:8] + struct.pack(">I", 4711) + inode[12:]))

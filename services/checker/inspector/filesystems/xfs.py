@@ -49,6 +49,14 @@ class XfsFileSystem(FileSystem):
         part.seek(0)
         with part.one_question():
             self._fs = XFS(part)
+        self._groups = self._fs.get_allocation_group
+        self._fs.get_allocation_group = self._group
+
+    def _group(self, number: int) -> Node:
+        """Return an allocation group, which is laid out as the first super block says: Linux looks at no copy of it."""
+        group = self._groups(number)
+        group.sb, group._inum_bits = self._fs.sb, self._fs._inum_bits  # noqa: SLF001 - the parser's own takes the copy's
+        return group
 
     @property
     def root(self) -> Node:
@@ -64,8 +72,10 @@ class XfsFileSystem(FileSystem):
                 yield child.filename, child
 
     def stat(self, node: Node) -> Stat:
-        """Return the inode."""
+        """Return the inode; raises `Unreadable` for one without links, which Linux may free as soon as it replays a log."""
         inode = node.inode
+        if inode.di_version > 1 and not inode.di_nlink:
+            raise Unreadable("Malformed", "a directory has an entry for an inode without links")
         mode = inode.di_mode
         return Stat(stat.S_IFMT(mode), stat.S_IMODE(mode), inode.di_uid, inode.di_gid, node.size, node.mtime_ns // 10**9)
 
