@@ -21,8 +21,8 @@ from typing import Final
 
 from demo.partitions import run
 
-STOPS: Final = ("flushed", "cut", "copied")
-"""`xfs_io`'s shutdown with the log written out, the same without, and a copy of the disk while it is mounted."""
+STOPS: Final = ("flushed", "cut", "copied", "frozen")
+"""`xfs_io`'s shutdown with the log written out, the same without, a copy of the disk while it is mounted, one while it is frozen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ DISKS: Final = {
     "plain": Disk("flushed"),
     "plain-cut": Disk("cut"),
     "plain-copied": Disk("copied", steps=900),
+    "plain-frozen": Disk("frozen"),
     "large-buffers": Disk("copied", steps=900, mount=("logbsize=256k",)),
     "stripes": Disk("copied", mkfs=("-d", "su=64k,sw=2", "-l", "su=64k,size=64m"), mount=("logbsize=256k",), mib=640),
     "large-sectors": Disk("copied", mkfs=("-s", "size=4096")),
@@ -255,12 +256,16 @@ def make(disk: Disk, image: Path) -> dict[str, dict[str, object]]:
     run(["umount", str(top)])
     run(["mount", "-o", options, str(image), str(top)])
     changes.make(disk.steps)
-    if disk.stop == "copied":
+    if disk.stop == "frozen":
+        run(["xfs_freeze", "-f", str(top)])
+    if disk.stop in {"copied", "frozen"}:
         run(["cp", "--sparse=always", str(image), str(copy)])
-    else:
+    if disk.stop == "frozen":
+        run(["xfs_freeze", "-u", str(top)])
+    if disk.stop in {"flushed", "cut"}:
         run(["xfs_io", "-x", "-c", "shutdown -f" if disk.stop == "flushed" else "shutdown", str(top)])
     run(["umount", str(top)])
-    if disk.stop == "copied":
+    if copy.exists():
         copy.rename(image)
     run(["cp", "--sparse=always", str(image), str(copy)])
     run(["mount", "-o", "loop", str(copy), str(top)])

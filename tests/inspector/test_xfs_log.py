@@ -233,10 +233,15 @@ def test_a_log_elsewhere_or_of_another_is_told(written: Written) -> None:
 
 def test_memory_and_work_are_bounded(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
     part = written.with_records(transaction(buffer_item(0, 1, {0: written.block[:128]}, kind=18)))
-    for module, name in ((xfs_log, "_DIRTY_BYTES_MAX"), (xfs_log_buffers, "_SECTORS_MAX"), (xfs_transactions, "_OPEN_BYTES_MAX")):
-        with monkeypatch.context() as patch:
-            patch.setattr(module, name, 0)
-            assert recovered(part, written.block)[1] is not None, name
+    for module, names in (
+        (xfs_log, ["_DIRTY_BYTES_MAX"]),
+        (xfs_log_buffers, ["_SECTORS_MAX", "_WRITTEN_BYTES_MAX"]),
+        (xfs_transactions, ["_OPEN_BYTES_MAX", "_OPERATIONS_MAX"]),
+    ):
+        for name in names:
+            with monkeypatch.context() as patch:
+                patch.setattr(module, name, 0)
+                assert recovered(part, written.block)[1] is not None, name
     assert recovered(part, written.block)[1] is None
 
 

@@ -27,7 +27,7 @@ _UNMOUNT = 0x20
 _HEADER_BYTES = (328, 324)
 """What of a header its checksum covers, as 64-bit and as 32-bit systems count it."""
 _EXTENSION_BYTES = 260
-_DIRTY_BYTES_MAX = 256 * 2**20
+_DIRTY_BYTES_MAX = 128 * 2**20
 NOT_REPLAYED = "JournalNotReplayed"
 """The code of every refusal to replay a log."""
 

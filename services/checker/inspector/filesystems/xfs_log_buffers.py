@@ -13,6 +13,8 @@ from part import Part
 
 _SECTORS_MAX = 128 * 1024
 """64 MiB of changed metadata."""
+_WRITTEN_BYTES_MAX = 512 * 2**20
+"""What may be written to them in all: new inodes take many times what the log says of them."""
 _NEVER = 2**64 - 1
 
 _STAMPS = {
@@ -45,6 +47,7 @@ class Buffers:
         self.sectors: dict[int, bytes | int] = {}
         """The changed sectors by number."""
         self._unstamped: dict[int, None] = {}
+        self._written_bytes = 0
 
     def read(self, at: int, length: int) -> bytes:
         """Return `length` bytes as they are now."""
@@ -56,6 +59,7 @@ class Buffers:
 
     def write(self, at: int, data: bytes | bytearray) -> None:
         """Change `data`'s length of bytes."""
+        self._written_bytes += len(data)
         first, end = at // SECTOR_BYTES, -(-(at + len(data)) // SECTOR_BYTES)
         before, behind = at - first * SECTOR_BYTES, end * SECTOR_BYTES - at - len(data)
         whole = bytes(data)
@@ -65,8 +69,8 @@ class Buffers:
             whole += self._sector(end - 1)[SECTOR_BYTES - behind :]
         for number in range(first, end):
             self.sectors[number] = whole[(number - first) * SECTOR_BYTES : (number - first + 1) * SECTOR_BYTES]
-        if len(self.sectors) > _SECTORS_MAX:
-            raise Unreadable(NOT_REPLAYED, f"it changes more than {_SECTORS_MAX * SECTOR_BYTES} bytes")
+        if len(self.sectors) > _SECTORS_MAX or self._written_bytes > _WRITTEN_BYTES_MAX:
+            raise Unreadable(NOT_REPLAYED, f"it changes more than {_SECTORS_MAX * SECTOR_BYTES} bytes, or those too often")
 
     def place(self, sector: int, sectors: int) -> int:
         """Return where a buffer lies; raises `Unreadable` for one outside the file system, or in the log itself."""

@@ -33,7 +33,7 @@ _CHUNK_BYTES = 128
 _KNOWN_LOG_FEATURES = 0x1
 """Extended attributes' intents."""
 _ENTRIES_MAX = 250_000
-_INODES_MAX = 1024
+_INODES_PER_CHUNK = 64
 
 
 def recovered(part: Part, block: bytes) -> tuple[Part, str | None]:
@@ -161,7 +161,11 @@ class _Recovery:
         group, block, count, size, blocks, generation = struct.unpack_from(">IIIIII", region, 4)
         geometry = self._geometry
         known = group < geometry.groups and 0 < block < geometry.group_blocks and size == geometry.inode_bytes
-        if not known or not 0 < count <= _INODES_MAX or count * size != blocks * geometry.block_bytes:
+        if (
+            not known
+            or not 0 < count <= max(_INODES_PER_CHUNK, geometry.block_bytes // size)
+            or count * size != blocks * geometry.block_bytes
+        ):
             raise Unreadable(NOT_REPLAYED, "new inodes make no sense")
         sectors_per_block, cluster = geometry.block_bytes // SECTOR_BYTES, geometry.cluster_blocks
         first = (group * geometry.group_blocks + block) * sectors_per_block

@@ -22,6 +22,7 @@ _REGIONS_MAX = 257
 _OPEN_BYTES_MAX = 96 * 2**20
 """What transactions that are not yet committed may hold, with what each of their regions takes beside its bytes."""
 _REGION_COST_BYTES = 128
+_OPERATIONS_MAX = 2_000_000
 
 
 @dataclass(slots=True)
@@ -77,8 +78,11 @@ class _Open:
 def committed(records: Iterable[Record]) -> Iterator[tuple[int, list[Item]]]:
     """Yield the transactions in the order of their commits: sequence number and items. Raises `Unreadable`."""
     begun: dict[int, _Open] = {}
-    cost = 0
+    cost = operations = 0
     for record in records:
+        operations += record.operations
+        if operations > _OPERATIONS_MAX:
+            raise Unreadable(NOT_REPLAYED, "it holds too many operations")
         for number, flags, data in _operations(record):
             transaction = begun.get(number)
             if transaction is None:
