@@ -1,10 +1,15 @@
 """Disk images made once for all tests that only read them."""
 
+import lzma
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.inspector.disks import ext4, gpt, qcow2
+from tests.inspector.disks import MIB, ext4, gpt, qcow2
+
+DATA = Path(__file__).with_name("data")
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +27,20 @@ def good_raw(good_root: Path) -> Path:
 @pytest.fixture(scope="session")
 def good_qcow2(good_raw: Path) -> Path:
     return qcow2(good_raw.with_suffix(".qcow2"), good_raw)
+
+
+@pytest.fixture(scope="session")
+def by_linux(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Unpack an image that Linux made (data/make.sh), holes left out."""
+    folder, known = tmp_path_factory.mktemp("linux"), dict[str, Path]()
+
+    def unpack(name: str) -> Path:
+        if name not in known:
+            known[name] = folder / name
+            with lzma.open(DATA / f"{name}.img.xz") as packed, known[name].open("wb") as image:
+                while piece := packed.read(MIB):
+                    image.seek(len(piece), os.SEEK_CUR) if not any(piece) else image.write(piece)
+                image.truncate(image.tell())
+        return known[name]
+
+    return unpack

@@ -200,23 +200,6 @@ def test_a_file_in_steps_and_from_the_middle(with_links: Path, tmp_path: Path, o
         assert b"".join(iter(lambda content=content: content.read(7777), b"")) == wanted  # type: ignore[misc]
 
 
-@pytest.fixture(scope="session")
-def by_linux(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Unpack an image that Linux made (data/make.sh), holes left out."""
-    folder, known = tmp_path_factory.mktemp("linux"), dict[str, Path]()
-
-    def unpack(name: str) -> Path:
-        if name not in known:
-            known[name] = folder / name
-            with lzma.open(DATA / f"{name}.img.xz") as packed, known[name].open("wb") as image:
-                while piece := packed.read(MIB):
-                    image.seek(len(piece), os.SEEK_CUR) if not any(piece) else image.write(piece)
-                image.truncate(image.tell())
-        return known[name]
-
-    return unpack
-
-
 @pytest.mark.parametrize("name", ["xfs", "btrfs"])
 def test_what_linux_shows(by_linux: Callable[[str], Path], opened: Open, name: str) -> None:
     """Extents and attributes in trees, each compression, subvolumes, unwritten extents, names and links of all lengths."""

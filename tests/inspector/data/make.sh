@@ -3,6 +3,7 @@
 # The two of LVM are physical volumes on loop devices, by pvcreate, vgcreate and lvcreate (see the test that reads them).
 # They hold what no tool makes without a mount: subvolumes, compressed extents, file capabilities, extents and attributes in trees.
 # The hives (*.hive.xz) are hivex's: see make_hives.py, which needs neither root nor devices.
+# xfs-dirty and xfs-dirty-4 are of tests/images/dirty_logs.py, which says what it takes.
 # Beside each image, NAME.json says what Linux shows of it: kind, mode, owner, size, digest, link target, attributes by path.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)

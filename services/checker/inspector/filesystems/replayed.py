@@ -20,11 +20,11 @@ class ReplayedPart(Part):
     def _fetch(self, at: int, length: int) -> bytes:
         data = super()._fetch(at, length)
         unit, end = self._unit_bytes, at + len(data)
-        index = bisect_left(self._numbers, at // unit)
-        if index == len(self._numbers) or self._numbers[index] * unit >= end:
+        numbers = self._numbers[bisect_left(self._numbers, at // unit) : bisect_left(self._numbers, -(-end // unit))]
+        if not numbers:
             return data
         changed = bytearray(data)
-        for number in self._numbers[index : bisect_left(self._numbers, -(-end // unit))]:
+        for number in numbers:
             start = number * unit
             content = self._units[number]
             if isinstance(content, int):

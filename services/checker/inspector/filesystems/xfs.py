@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from typing import BinaryIO, ClassVar
 
 from filesystems.base import DIRECTORY_BYTES_MAX, LINK_BYTES_MAX, FileSystem, Node, Stat, step_by_step
+from filesystems.xfs_recovery import recovered
 from findings import Unreadable
 from part import Part
 
 _KNOWN_INCOMPATIBLE = 0xFF
 """ftype, sparse inodes, metadata UUID, bigtime, needs repair, large extent counts, exchange range, parent pointers."""
-_LOCAL, _EXTENTS = 1, 2
+_LOCAL, _EXTENTS, _TREE = 1, 2, 3
 _ROOT, _SECURE, _IN_LEAF = 2, 4, 1
 _PREFIXES = {0: "user.", _ROOT: "trusted.", _SECURE: "security."}
 _LEAF_4, _LEAF_5 = 0xFBEE, 0x3BEE
@@ -37,6 +38,9 @@ class XfsFileSystem(FileSystem):
     def __init__(self, part: Part) -> None:
         block = part.at(0, 512)
         _judge_super_block(block, part.size)
+        part, self.unfinished = recovered(part, block)
+        block = part.at(0, 512)
+        _judge_super_block(block, part.size)
         self.uuid = str(uuid.UUID(bytes=block[32:48]))
         self.label = block[108:120].split(b"\0")[0].decode(errors="backslashreplace") or None
         from dissect.xfs.xfs import XFS
@@ -45,6 +49,14 @@ class XfsFileSystem(FileSystem):
         part.seek(0)
         with part.one_question():
             self._fs = XFS(part)
+        self._groups = self._fs.get_allocation_group
+        self._fs.get_allocation_group = self._group
+
+    def _group(self, number: int) -> Node:
+        """Return an allocation group, which is laid out as the first super block says: Linux looks at no copy of it."""
+        group = self._groups(number)
+        group.sb, group._inum_bits = self._fs.sb, self._fs._inum_bits  # noqa: SLF001 - the parser's own takes the copy's
+        return group
 
     @property
     def root(self) -> Node:
@@ -60,15 +72,36 @@ class XfsFileSystem(FileSystem):
                 yield child.filename, child
 
     def stat(self, node: Node) -> Stat:
-        """Return the inode."""
+        """Return the inode; raises `Unreadable` for one without links, which Linux may free as soon as it replays a log."""
         inode = node.inode
+        if inode.di_version > 1 and not inode.di_nlink:
+            raise Unreadable("Malformed", "a directory has an entry for an inode without links")
         mode = inode.di_mode
         return Stat(stat.S_IFMT(mode), stat.S_IMODE(mode), inode.di_uid, inode.di_gid, node.size, node.mtime_ns // 10**9)
 
     def open(self, node: Node) -> BinaryIO:
-        """Return the file's content."""
+        """Return the file's content; what was allocated and never written is zeros, as Linux shows it."""
         with self._part.one_question():
-            return node.open()  # type: ignore[no-any-return]
+            if node.inode.di_format not in (_EXTENTS, _TREE):
+                return node.open()  # type: ignore[no-any-return]
+            from dissect.util.stream import RunlistStream
+
+            return RunlistStream(self._fs.fh, self._runs(node), node.size, self._block_bytes)
+
+    def _runs(self, node: Node) -> list[tuple[int | None, int]]:
+        """Return the file's blocks as runs: the first block, None for zeros, and how many."""
+        runs: list[tuple[int | None, int]] = []
+        log, behind = self._fs.sb.sb_agblklog, 0
+        for offset, block, count, is_unwritten in node._iter_blocks():  # noqa: SLF001 - its public method leaves out the last
+            if offset < behind:
+                raise Unreadable("Malformed", "a file's extents overlap")
+            if offset > behind:
+                runs.append((None, offset - behind))
+            place = (block >> log) * self._fs.sb.sb_agblocks + (block & ((1 << log) - 1))
+            runs.append((None if is_unwritten else place, count))
+            behind = offset + count
+        blocks = -(-node.size // self._block_bytes)
+        return [*runs, (None, blocks - behind)] if behind < blocks else runs
 
     def link_target(self, node: Node) -> str:
         """Return where the link points."""
