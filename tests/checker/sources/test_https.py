@@ -328,10 +328,10 @@ async def test_what_is_no_version(world: World) -> None:
 
 
 ELSEWHERE = [
-    ("https://other.test/one.img", "allows no images from this host"),
-    ("https://images.test/one.img", "allows no images from this host"),
-    ("https://sub.images.test:{port}/one.img", "allows no images from this host"),
-    ("https://images.test.:{port}/one.img", "allows no images from this host"),
+    ("https://other.test/one.img", "images from this host are not allowed"),
+    ("https://images.test/one.img", "images from this host are not allowed"),
+    ("https://sub.images.test:{port}/one.img", "images from this host are not allowed"),
+    ("https://images.test.:{port}/one.img", "images from this host are not allowed"),
     ("https://images.test:{port}@other.test/one.img", "a user"),
     ("https://user:pass@images.test:{port}/one.img", "a user"),
     ("https://images.test:{port}\\@other.test/", "a user"),
@@ -356,9 +356,9 @@ async def test_a_location_that_is_not_allowed(world: World, location: str, reaso
 LEADS = [
     ("https://cdn.test:{port}/two.img", None),
     ("/two.img", None),
-    ("https://other.test/two.img", "leads to another place, which is refused: the operator allows no"),
+    ("https://other.test/two.img", "leads to another place, which is refused: images from this host are not allowed"),
     ("http://cdn.test:{port}/two.img", "leads to another place, which is refused: it is no https"),
-    ("https://127.0.0.1:{port}/", "leads to another place, which is refused: the operator allows no"),
+    ("https://127.0.0.1:{port}/", "leads to another place, which is refused: images from this host are not allowed"),
     ("file:///etc/passwd", "leads to another place, which is refused: it is no https"),
     ("https://me@cdn.test:{port}/", "leads to another place, which is refused: an address with a user"),
     ("/one.img", "leads on more than 5 times"),
