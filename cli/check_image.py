@@ -109,7 +109,7 @@ def _located(location: str, scheme: str, allowed: Sequence[str]) -> Image:
         try:
             return await source.open(Wanted(location, None, on_progress=on_progress))
         except LocationRefused as error:
-            raise _not_fetched(error, scheme, where, settings.spool) from error
+            raise _not_fetched(error, where, settings.spool) from error
 
     version = f"?{parts.query}" if scheme == "s3" and _VERSION.fullmatch(parts.query) else ""
     return Image(f"{where}{version}", where, PurePosixPath(unquote(parts.path)).stem, None, opened)
@@ -179,12 +179,13 @@ def _source(settings: SourceSettings, scheme: str, where: str) -> Source:
     return sources[scheme]
 
 
-def _not_fetched(error: LocationRefused, scheme: str, where: str, spool: Path | None) -> CommandError:
+def _not_fetched(error: LocationRefused, where: str, spool: Path | None) -> CommandError:
     """Return what the vendor of an image would be told, with what the operator of a checker would do."""
     from services.checker.adapters.sources.answers import CertificateRefused
     from services.checker.adapters.sources.base import ContentChanged
     from services.checker.adapters.sources.https import HostRefused
     from services.checker.adapters.sources.network import AddressRefused
+    from services.checker.adapters.sources.s3 import StoreRefused
     from services.checker.adapters.sources.spool import NoRoom, TooLarge
 
     why, advice, code = f"{error.why} ({error.detail})" if error.detail else error.why, error.advice, ExitCode.USAGE
@@ -198,6 +199,6 @@ def _not_fetched(error: LocationRefused, scheme: str, where: str, spool: Path | 
         advice = "raise IMAGE_COMMONS_SPOOL_IMAGE_BYTES_MAX"
     elif isinstance(error, CertificateRefused):
         advice = "name the authority that vouches for it as ca_file in the settings (docs/sources.md)"
-    elif scheme == "s3":
+    elif isinstance(error, StoreRefused):
         advice = "correct the location, or the store in IMAGE_COMMONS_S3_STORES (docs/sources.md)"
     return CommandError("the image cannot be fetched", where=where, why=why, advice=advice or None, exit_code=code)

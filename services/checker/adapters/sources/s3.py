@@ -53,6 +53,10 @@ class _Object:
     version: str | None
 
 
+class StoreRefused(LocationRefused):
+    """The store does not give the object, `detail` being its own word; or none is named."""
+
+
 class S3Source:
     """Fetches from the buckets of `stores`."""
 
@@ -66,7 +70,7 @@ class S3Source:
         store, tls = self._stores.get(meant.bucket, (None, None))
         if store is None or tls is None or not _within(store, meant):
             message = "no store is named for this bucket and key"
-            raise LocationRefused(message)
+            raise StoreRefused(message)
         by_digest = is_digest(wanted.content_version)
         # The version "null" is the one of a time without versions: it can be written anew, so that only its tag tells.
         by_version = meant.version not in (None, _NO_VERSION) and wanted.content_version == meant.version
@@ -102,7 +106,7 @@ class _S3Origin:
             credentials = self._store.credentials()
         except CredentialsUnusable as error:
             await logger.aerror("store_credentials_unusable", store=self._store.name, why=str(error))
-            raise LocationRefused(*_OURS, detail=str(error)) from None
+            raise StoreRefused(*_OURS, detail=str(error)) from None
         signed: dict[str, str] = {}
         if credentials is not None:
             token = credentials.session_token
@@ -129,7 +133,7 @@ class _S3Origin:
         code = "" if found is None else found[1].decode("ascii")
         await logger.awarning("store_refused", store=self._store.name, status=answer.status, code=code)
         meaning = _MEANINGS.get(code) or (_OURS if code else _BY_STATUS.get(answer.status, _OURS))
-        return LocationRefused(*meaning, detail=f"status {answer.status}{code and f', {code}'}")
+        return StoreRefused(*meaning, detail=f"status {answer.status}{code and f', {code}'}")
 
 
 def _object_of(location: str) -> _Object:
