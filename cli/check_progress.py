@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cli.output import console, safe
+from shared.reporting.arrangement import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +26,9 @@ def progress_bar(*, wanted: bool, doing: str = "checking") -> Iterator[Callable[
         task = bar.add_task(doing, total=None)
 
         def show(phase: str, done: int, total: int) -> None:
-            bar.update(task, description=f"{doing} {safe(phase, characters_max=30)}", completed=done, total=total or None)
+            said = f"{doing} {safe(phase, characters_max=30)}"
+            if phase == "fetch":
+                said = f"fetching {size_text(done)} of {size_text(total)}"
+            bar.update(task, description=said, completed=done, total=total or None)
 
         yield show

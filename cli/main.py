@@ -153,7 +153,7 @@ def _add(app: typer.Typer, entry: Entry) -> None:
     function = getattr(module, name or "command", None)
     if function is None and len(module.app.registered_commands) == 1:
         (only,) = module.app.registered_commands
-        # `image-commons check FILE`, not `image-commons check check FILE`; but `image-commons topics apply`.
+        # `image-commons check IMAGE`, not `image-commons check check IMAGE`; but `image-commons topics apply`.
         if (only.name or only.callback.__name__) in {entry.name, "command", "main"}:
             function = only.callback
     if function is not None:

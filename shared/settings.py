@@ -17,12 +17,28 @@ class SettingsError(Exception):
     """The environment does not describe a service that could run; the text names every variable at fault."""
 
 
-class CommonSettings(BaseSettings):
-    """What all services need to know of the place they run in."""
+class Settings(BaseSettings):
+    """What is read from the environment."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENVIRONMENT_PREFIX, extra="ignore", populate_by_name=True, frozen=True, hide_input_in_errors=True
     )
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Read the environment; raises `SettingsError` that names each bad variable and what is wrong with it."""
+        try:
+            return cls()
+        except ValidationError as error:
+            lines = [
+                f"  {_variable(cls, item['loc'])}: {item['msg']}" for item in error.errors(include_url=False, include_input=False)
+            ]
+            message = "\n".join(["These settings are not usable; correct them and start again:", *lines])
+            raise SettingsError(message) from error
+
+
+class CommonSettings(Settings):
+    """What all services need to know of the place they run in."""
 
     kafka_bootstrap_servers: str = Field(
         default="127.0.0.1:9092",
@@ -57,18 +73,6 @@ class CommonSettings(BaseSettings):
     )
     log_format: Literal["json", "console"] = Field(default="json", description="Log lines for machines or for people.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level logged.")
-
-    @classmethod
-    def from_environment(cls) -> Self:
-        """Read the environment; raises `SettingsError` that names each bad variable and what is wrong with it."""
-        try:
-            return cls()
-        except ValidationError as error:
-            lines = [
-                f"  {_variable(cls, item['loc'])}: {item['msg']}" for item in error.errors(include_url=False, include_input=False)
-            ]
-            message = "\n".join(["These settings are not usable; correct them and start again:", *lines])
-            raise SettingsError(message) from error
 
     def service_dsn(self, service: str) -> str:
         """Return the DSN of `service`'s own database and role; raises `SettingsError` if a password file cannot be read."""
@@ -112,7 +116,7 @@ def _read_secret(name: str, path: Path) -> str:
         raise SettingsError(message) from error
 
 
-def _variable(settings: type[CommonSettings], location: tuple[int | str, ...]) -> str:
+def _variable(settings: type[Settings], location: tuple[int | str, ...]) -> str:
     name = str(location[0]) if location else "?"
     if name in settings.model_fields:
         return (ENVIRONMENT_PREFIX + name).upper()

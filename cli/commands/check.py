@@ -1,13 +1,11 @@
-"""``check FILE``: inspect a disk image, with no broker, no database and no configuration."""
+"""``check IMAGE``: inspect a disk image, with no broker, no database and no configuration."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import stat
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +14,9 @@ from cli.options import Json
 from cli.output import Output
 
 if TYPE_CHECKING:
+    from cli.check_image import Image
     from services.checker.adapters.databases.store import DatabaseStore
+    from services.checker.adapters.inspector_process import OnProgress
     from services.checker.adapters.malware_search import MalwareSearch
     from shared.contracts.gate import GateVerdict
     from shared.contracts.report import Item, Report
@@ -38,8 +38,13 @@ class DiskFormatChoice(StrEnum):
 
 
 def command(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A disk image: raw, qcow2, VMDK, VHD, VHDX or VDI.", show_default=False)
+    image: Annotated[
+        str,
+        typer.Argument(
+            metavar="IMAGE",
+            help="A disk image, raw, qcow2, VMDK, VHD, VHDX or VDI: a file, https://host/path or s3://bucket/key.",
+            show_default=False,
+        ),
     ],
     policy: Annotated[
         str, typer.Option(metavar="NAME|FILE", help="What weighs the findings: inspect, gate, or a policy file.")
@@ -56,7 +61,8 @@ def command(
         bool, typer.Option("--name", help="The file's name, without its suffix, is the image's: what it claims must be so.")
     ] = False,
     timeout_s: Annotated[
-        float, typer.Option("--timeout", min=1, max=3600, metavar="SECONDS", help="Limit of the inspection.")
+        float,
+        typer.Option("--timeout", min=1, max=3600, metavar="SECONDS", help="Limit of the inspection; fetching is not counted."),
     ] = 120,
     databases: Annotated[
         Path | None,
@@ -83,62 +89,72 @@ def command(
             show_default=False,
         ),
     ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOST|NETWORK",
+            help="For https://: a host it may lead on to, or a network that is not public. May be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check a disk image: what it is, whether it would start, whether it is safe to accept.
 
     The image is read by a confined process, never mounted, never booted, never written. A pipe gets the report as JSON.
 
-    Exit codes: 0 passed, 1 blocked, 2 usage (no such file or policy, not readable, no packages for --sbom), 3 undetermined.
+    Exit codes: 0 passed, 1 blocked, 2 usage (no such image or policy, not readable, no packages for --sbom), 3 undetermined.
 
     Examples:
       image-commons check disk.qcow2 --html report.html
+      image-commons check https://cloud.example.org/debian-13.qcow2
       image-commons check disk.raw --policy gate --region us-east-1 --json | jq .outcome
     """
+    from cli.check_image import image_of
     from cli.check_progress import progress_bar
     from cli.database_folder import default_folder
     from services.checker.adapters.databases.store import DatabaseStore
     from services.checker.adapters.inspector_process import InspectorLimits
-    from services.checker.handlers.check_file import check_file
 
     out = Output(as_json=as_json)
     chosen = _policy(policy, region)
     store = DatabaseStore(databases or default_folder())
     malware = _malware(clamd, store)
-    _agree(file, as_json=as_json, targets=[target for target in (html, sbom) if target is not None])
-    descriptor = _open(file)
+    meant = image_of(image, allow or ())
+    _agree(meant.path, as_json=as_json, targets=[target for target in (html, sbom) if target is not None])
+
     try:
         with progress_bar(wanted=not out.json) as on_progress:
             report = asyncio.run(
-                check_file(
-                    descriptor,
+                _checked(
+                    meant,
+                    on_progress,
                     stated_format=None if stated_format is None else stated_format.value,
-                    name=file.stem if named else None,
+                    name=meant.stem if named else None,
                     limits=InspectorLimits(wall_clock_s=timeout_s, cpu_s=int(timeout_s)),
-                    on_progress=on_progress,
                     databases=store,
                     malware=malware,
                 )
             )
+    except CommandError:
+        raise
     except Exception as error:
         # Whatever it is, it says nothing of the image: exit code 1 would.
         raise CommandError(
             "the image could not be checked",
-            where=str(file),
+            where=meant.where,
             why=getattr(error, "strerror", None) or repr(error),
             advice="try again; if it repeats, report it",
             exit_code=ExitCode.UNDETERMINED,
         ) from error
-    finally:
-        os.close(descriptor)
     weighed = _weighed(report, chosen, region)
     # What is printed first is not lost with a file that cannot be written.
     if _TO_STDOUT not in {html, sbom}:
-        _tell(out, weighed, file.name)
+        _tell(out, weighed, meant.name)
     if html is not None:
-        _write_page(html, weighed, file.name)
+        _write_page(html, weighed, meant.name)
     if sbom is not None:
-        _write_bill(sbom, weighed, file.name)
+        _write_bill(sbom, weighed, meant.name)
     raise typer.Exit(EXIT_CODES[weighed.outcome or "undetermined"])
 
 
@@ -168,7 +184,7 @@ def _malware(clamd: str | None, store: DatabaseStore) -> MalwareSearch | None:
         raise CommandError(error.what, where=error.where, why=error.why, advice=error.advice, exit_code=ExitCode.USAGE) from error
 
 
-def _agree(image: Path, *, as_json: bool, targets: list[Path]) -> None:
+def _agree(image: Path | None, *, as_json: bool, targets: list[Path]) -> None:
     """Refuse targets that the check would end in vain for, before it begins."""
     if targets.count(_TO_STDOUT) + as_json > 1:
         raise CommandError("only one thing can go to standard output", advice="name a file", exit_code=ExitCode.USAGE)
@@ -178,7 +194,7 @@ def _agree(image: Path, *, as_json: bool, targets: list[Path]) -> None:
         why = None
         if target.is_dir() or not target.absolute().parent.is_dir():
             why = "a folder" if target.is_dir() else "its folder does not exist"
-        elif target.exists() and image.exists() and target.samefile(image):
+        elif image is not None and target.exists() and image.exists() and target.samefile(image):
             why = "it is the image itself"
         if why is not None:
             raise CommandError(
@@ -186,24 +202,17 @@ def _agree(image: Path, *, as_json: bool, targets: list[Path]) -> None:
             )
 
 
-def _open(file: Path) -> int:
-    """Open a regular file for reading; anything else is a usage error. A FIFO must not block, a device must not be touched."""
+async def _checked(image: Image, on_progress: OnProgress, **how: Any) -> Report:
+    """Open the image, wherever it is, and return what `check_file` finds, given `how`."""
+    from services.checker.handlers.check_file import check_file
+    from services.checker.handlers.still_there import still_there
+
+    opened = await image.open(on_progress)
     try:
-        kind = file.stat().st_mode
-        if not stat.S_ISREG(kind):
-            what = "a directory" if stat.S_ISDIR(kind) else "no regular file"
-            _refuse(file, what, "name the file of a disk image")
-        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    except (OSError, ValueError) as error:
-        _refuse(file, getattr(error, "strerror", None) or str(error), "check the path and its permissions")
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        _refuse(file, "it changed while it was opened", "try again")
-    return descriptor
-
-
-def _refuse(file: Path, why: str, advice: str) -> NoReturn:
-    raise CommandError("there is no disk image to check", where=str(file), why=why, advice=advice, exit_code=ExitCode.USAGE)
+        report = await check_file(opened.descriptor, content_version=opened.file_version, on_progress=on_progress, **how)
+        return await still_there(report, opened)
+    finally:
+        opened.close()
 
 
 def _weighed(report: Report, policy: Policy, region: str | None) -> Report:

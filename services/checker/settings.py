@@ -7,13 +7,12 @@ from pydantic import Field, field_validator, model_validator
 
 from services.checker.adapters.clamd import ClamdAddress
 from services.checker.adapters.sources.configured import HttpsSources, S3Store, check_stores
-from shared.settings import CommonSettings, Port, Seconds
+from shared.settings import CommonSettings, Port, Seconds, Settings
 
 
-class CheckerSettings(CommonSettings):
-    """What the checker needs to know beside what all services do."""
+class SourceSettings(Settings):
+    """Where images may lie, and where they are fetched into."""
 
-    http_port: Port = Field(default=8082, description="Port of the checker's HTTP queries; 0 leaves HTTP out.")
     image_roots: tuple[Path, ...] = Field(
         default=(), description='Folders that hold the images, as JSON: ["/images"]. A location outside them is refused.'
     )
@@ -30,6 +29,17 @@ class CheckerSettings(CommonSettings):
     spool_bytes_max: int = Field(
         default=128 << 30, ge=1 << 20, description="Room in the spool for one process; a check waits until its image fits."
     )
+
+    @model_validator(mode="after")
+    def _buckets_have_one_store(self) -> Self:
+        check_stores(self.s3_stores)
+        return self
+
+
+class CheckerSettings(SourceSettings, CommonSettings):
+    """What the checker needs to know beside what all services do."""
+
+    http_port: Port = Field(default=8082, description="Port of the checker's HTTP queries; 0 leaves HTTP out.")
     workers: int = Field(default=2, ge=1, le=64, description="Checks that one process runs at a time.")
     lease_s: Seconds = Field(default=15, description="How long a claim holds without being renewed.")
     renew_every_s: Seconds = Field(default=5, description="How often a worker renews its claim; well below lease_s.")
@@ -75,7 +85,6 @@ class CheckerSettings(CommonSettings):
 
     @model_validator(mode="after")
     def _sources_have_a_spool(self) -> Self:
-        check_stores(self.s3_stores)
         if self.spool is None and (self.s3_stores or self.https_sources.hosts):
             message = "s3_stores and https_sources need spool, a folder that images are fetched into"
             raise ValueError(message)

@@ -5,11 +5,11 @@ from services.checker.adapters.sources.https import HttpsSource
 from services.checker.adapters.sources.opening import FileSource
 from services.checker.adapters.sources.s3 import S3Source
 from services.checker.adapters.sources.spool import Spool
-from services.checker.settings import CheckerSettings
+from services.checker.settings import SourceSettings
 from shared.settings import SettingsError
 
 
-def sources_of(settings: CheckerSettings) -> dict[str, Source]:
+def sources_of(settings: SourceSettings) -> dict[str, Source]:
     """Return them; raises `SettingsError` if the spool or a file of certificates cannot be used."""
     sources: dict[str, Source] = {"file": FileSource(settings.image_roots)}
     if settings.spool is None:

@@ -29,6 +29,7 @@ from services.checker.domain.confinement import is_confined, why_not
 from services.checker.domain.result import completed, failed
 from services.checker.handlers.check_file import CHANGED, check_file
 from services.checker.handlers.need_databases import measure_ages, wanted_databases, why_wait
+from services.checker.handlers.still_there import still_there
 from services.checker.settings import CheckerSettings
 from services.checker.sources import sources_of
 from shared import faults
@@ -46,8 +47,6 @@ _POLL_S: Final = 1.0
 _MEASURE_EVERY_S: Final = 5.0
 _RETRY_S: Final = 0.5
 _PROGRESS_EVERY_S: Final = 1.0
-_RECHECK_S: Final = 60.0
-_NOT_SEEN: Final = "it could not be seen whether the image's content changed while it was being checked"
 _REPORT_BYTES_MAX: Final = 8 * 1024 * 1024
 
 logger = get_logger(__name__)
@@ -301,17 +300,6 @@ def _policy(settings: CheckerSettings) -> Policy:
 
 async def _still(report: Report, request: CheckRequested, opened: Opened) -> Report:
     """Return `report`, not complete if what it is about is not what was asked for or is not at its location any more."""
-    error = None
     if is_digest(request.content_version) and report.image.digest not in (None, request.content_version):
-        error = CHANGED
-    elif report.complete:
-        try:
-            async with asyncio.timeout(_RECHECK_S):
-                await opened.recheck()
-        except ContentChanged:
-            error = CHANGED
-        except LocationRefused as refused:
-            error = f"{_NOT_SEEN}: {refused}"
-        except TimeoutError:
-            error = f"{_NOT_SEEN} in time"
-    return report if error is None else report.model_copy(update={"complete": False, "error": error})
+        return report.model_copy(update={"complete": False, "error": CHANGED})
+    return await still_there(report, opened)

@@ -24,7 +24,8 @@ from shared.messaging.parked import ParkedRequests
 from shared.messaging.processor import Processor
 from shared.messaging.relay import Relay
 from shared.messaging.retention import sweep_inbox
-from shared.messaging.subscription import Subscription, start_subscriber, subscribe
+from shared.messaging.subscribers import start_subscriber, subscribe
+from shared.messaging.subscription import Subscription
 from shared.messaging.timers import Timers
 from shared.settings import CommonSettings, SettingsError
 from shared.telemetry.logs import configure_logs, get_logger

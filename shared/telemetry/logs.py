@@ -46,6 +46,11 @@ def configure_logs(*, service: str, log_format: Literal["json", "console"], log_
     structlog.contextvars.bind_contextvars(service=service)
 
 
+def silence_logs() -> None:
+    """Log nothing: a command tells what there is to tell, and its standard output is its result."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
 class _Repeats(logging.Filter):
     """Lets a line of the Kafka client through once in ten seconds: while a broker is away it says the same hundreds of times."""
 

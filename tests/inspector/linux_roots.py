@@ -5,6 +5,7 @@ import gzip
 import lzma
 import struct
 from collections.abc import Callable, Iterable, Mapping
+from types import ModuleType
 from typing import Final
 
 import cramjam
@@ -12,6 +13,7 @@ from backports import zstd
 
 from containers import Header
 from facts import Facts
+from findings import Item
 from linux.fstab import mount_all
 from tests.inspector.memory import File, MemoryFileSystem
 from tree import Tree
@@ -23,6 +25,7 @@ ESP: Final = "CAFE-0001"
 NOWHERE: Final = "0badf00d-0000-4000-8000-00000000dead"
 RELEASE: Final = "6.1.0-18-amd64"
 NEEDED: Final = ("block/virtio_blk", "virtio/virtio_pci", "nvme/host/nvme")
+ENABLED: Final = "/etc/systemd/system/multi-user.target.wants/"
 Files = Mapping[str, File | bytes | str]
 
 
@@ -229,3 +232,15 @@ def complete() -> dict[str, File]:
     return {
         path: one if isinstance(one, File) else File(one.encode() if isinstance(one, str) else one) for path, one in whole.items()
     }
+
+
+def judged(module: ModuleType, files: Files) -> Item:
+    """Return what an item finds on a machine with these files; what is not in order comes with advice."""
+    found: Item = module.judge(machine({"/etc/fstab": f"UUID={ROOT} / ext4 defaults 0 1\n", **files}))
+    assert found.level == "ok" or found.advice
+    return found
+
+
+def where(found: Item) -> tuple[str | None, int | None]:
+    """Return file and line of the first evidence."""
+    return (found.evidence[0].path, found.evidence[0].line) if found.evidence else (None, None)

@@ -2,44 +2,40 @@
 
 import random
 import time
-from collections.abc import Iterator
-from types import ModuleType
 
 import pytest
 
-from findings import FileText, Item, Unreadable
+from findings import FileText, Unreadable
 from items import (
-    guestos_cloud_assistant,
     guestos_cloud_init,
     guestos_dhcp,
     guestos_online_resize_fs,
     guestos_os_version,
     guestos_platform,
     guestos_rtc_time_mode,
-    guestos_security_center_agent,
     guestos_selinux,
     guestos_support_moc_instance_types,
 )
-from linux import agents
 from linux.text import as_yaml
 from tests.inspector.linux_roots import (
-    AGENTS,
     CLOUD_INIT,
     DHCP,
+    ENABLED,
     ROOT,
     Files,
     bzimage,
     debian,
     grub_cfg,
+    judged,
     link,
     machine,
     program,
+    where,
     with_changes,
 )
 
 CFG = "/boot/grub/grub.cfg"
 CLOUD_CFG = "/etc/cloud/cloud.cfg"
-ENABLED = "/etc/systemd/system/multi-user.target.wants/"
 ADJTIME = "0.0 0 0.0\n0\n{}\n"
 NM = "[connection]\nid=a\ninterface-name=eth0\n[ipv4]\n{}\n"
 NETWORKD = "[Match]\nName=en*\n[Network]\n{}\n"
@@ -47,16 +43,6 @@ NETPLAN = "network:\n  version: 2\n  ethernets:\n    eth0:\n      {}\n"
 V1 = "network:\n  version: 1\n  config:\n    - type: physical\n      name: eth0\n      subnets:\n        - type: {}\n"
 NO_CLOUD_INIT: dict[str, None] = dict.fromkeys(CLOUD_INIT)
 NM_ON = {f"{ENABLED}NetworkManager.service": link("/usr/lib/systemd/system/NetworkManager.service")}
-
-
-def judged(module: ModuleType, files: Files) -> Item:
-    found: Item = module.judge(machine({"/etc/fstab": f"UUID={ROOT} / ext4 defaults 0 1\n", **files}))
-    assert found.level == "ok" or found.advice
-    return found
-
-
-def where(found: Item) -> tuple[str | None, int | None]:
-    return (found.evidence[0].path, found.evidence[0].line) if found.evidence else (None, None)
 
 
 IFS, IFS_A = "/etc/network/interfaces", "/etc/network/interfaces.d/a"
@@ -254,75 +240,6 @@ def test_each_file_system_has_a_program_that_grows_it(kind: str, tool: str) -> N
     assert guestos_online_resize_fs.judge(machine(files, kind=kind)).level == "ok"
     without = {path: one for path, one in files.items() if not path.endswith(f"/{tool}")}
     assert guestos_online_resize_fs.judge(machine(without, kind=kind)).code == "OnlineResizeFS.NoResizer"
-
-
-@pytest.mark.parametrize(
-    ("module", "path", "wants"),
-    [
-        (guestos_cloud_assistant, "/usr/local/share/aliyun-assist/2.2.3.100/aliyun-service", "aliyun"),
-        (guestos_security_center_agent, "/usr/local/aegis/aegis_client/aegis_12_01/AliYunDun", "aegis"),
-    ],
-)
-def test_agents(module: ModuleType, path: str, wants: str) -> None:
-    short = module.NAME.partition(".")[2]
-    whole = judged(module, AGENTS)
-    assert (whole.level, where(whole)[0]) == ("ok", path)
-    assert judged(module, {}).code == f"{short}.NotInstalled"
-    assert judged(module, with_changes(AGENTS, **{path: None})).code == f"{short}.NotInstalled"
-    asleep = judged(module, with_changes(AGENTS, **{f"{ENABLED}{wants}.service": None}))
-    assert (asleep.level, asleep.code, where(asleep)[0]) == ("warning", f"{short}.NotEnabled", path)
-
-
-OWN = b"""
-[[agent]]
-item = "CloudAssistant"
-name = "own"
-paths = ["/opt/own/*/agent-*"]
-services = ["own"]
-advice = "install it"
-"""
-
-
-@pytest.fixture
-def own_agents() -> Iterator[None]:
-    before = agents.load((agents.Path(agents.__file__).parent.parent / "agents.toml").read_bytes())
-    agents.use(agents.load(OWN))
-    yield
-    agents.use(before)
-
-
-@pytest.mark.usefixtures("own_agents")
-def test_another_clouds_agents_take_their_place() -> None:
-    files = {"/opt/own/2/agent-x": program(), "/etc/runlevels/default/own": link("/etc/init.d/own")}
-    assert (judged(guestos_cloud_assistant, files).value, judged(guestos_security_center_agent, {}).value) == (
-        "own",
-        "none asked for",
-    )
-    assert judged(guestos_cloud_assistant, AGENTS).advice == "install it"
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"\xff",
-        b"[[agent",
-        b"other = 1",
-        b"agent = 5",
-        OWN.replace(b"CloudAssistant", b"Other"),
-        OWN.replace(b'"own"\npaths', b'""\npaths'),
-        OWN.replace(b'"/opt', b'"opt'),
-        OWN.replace(b'["own"]', b'"own"'),
-        OWN.replace(b'["own"]', b'["a/b"]'),
-        OWN.replace(b"install it", b"x" * 300),
-        OWN.replace(b"/*/", b"/*/*/*/*/*/"),
-        OWN.replace(b"advice", b"other"),
-        OWN * 40,
-        b"#" * 70_000,
-    ],
-)
-def test_agents_that_make_no_sense_are_refused(data: bytes) -> None:
-    with pytest.raises(agents.AgentsError):
-        agents.load(data)
 
 
 MOC = [

@@ -1,7 +1,7 @@
 """What starts a Windows: its boot configuration data and its boot manager, by UEFI and by BIOS, on one partition and on two."""
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -12,27 +12,19 @@ from tests.inspector.windows_registry import (
     LOADER,
     MANAGER,
     MEMORY_TEST,
-    Data,
     bcd,
     changed,
     hive,
     on_gpt,
     on_mbr,
 )
-from tests.inspector.windows_roots import ON_GPT, ON_MBR, SIGNATURE, START, Ntfs, windows, with_hive
+from tests.inspector.windows_roots import ON_GPT, ON_MBR, SIGNATURE, START, Change, Ntfs, judged, windows, with_hive
 
 from facts import Facts  # isort: skip
 from findings import Item  # isort: skip
-from items import ITEMS, judge  # isort: skip
 from volumes.volume import Partition, Volume  # isort: skip
 
 assert facts_of
-BY_NAME = {one.NAME.partition(".")[2]: one for one in ITEMS}
-Change = tuple[str, Mapping[str, Data | None] | None]
-
-
-def judged(name: str, facts: Facts) -> Item:
-    return judge(BY_NAME[name], facts)
 
 
 def with_bcd(*changes: Change, uefi: bool = True, device: bytes | None = None) -> Facts:

@@ -14,19 +14,11 @@ from tests.inspector.windows_registry import (
     changed,
     hive,
 )
-from tests.inspector.windows_roots import CONFIG, PROGRAM, Files, windows, with_hive
+from tests.inspector.windows_roots import CONFIG, PROGRAM, Files, judged, windows, with_hive
 
-from facts import Facts  # isort: skip
 from claimed import Claimed  # isort: skip
-from findings import Item  # isort: skip
-from items import ITEMS, judge  # isort: skip
 
 assert facts_of
-BY_NAME = {one.NAME.partition(".")[2]: one for one in ITEMS}
-
-
-def judged(name: str, facts: Facts) -> Item:
-    return judge(BY_NAME[name], facts)
 
 
 VERSIONS: dict[str, tuple[dict[str, Data | None], str, str, str]] = {

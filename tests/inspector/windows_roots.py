@@ -9,8 +9,11 @@ from typing import ClassVar, Final
 
 from containers import Header
 from facts import Facts
+from findings import Item
+from items import ITEMS, judge
+from shared.contracts.rules import declared_items
 from tests.inspector.memory import File, MemoryFileSystem
-from tests.inspector.windows_registry import SOFTWARE, SYSTEM, Keys, bcd, hive, on_gpt, on_mbr
+from tests.inspector.windows_registry import SOFTWARE, SYSTEM, Data, Keys, bcd, hive, on_gpt, on_mbr
 from tree import Tree
 from volumes.gpt import ESP
 from volumes.volume import Partition, Volume
@@ -41,6 +44,11 @@ BOOT_FILES: Final[Mapping[str, bytes]] = {
     "/EFI/Microsoft/Boot/bootmgfw.efi": PROGRAM,
     "/EFI/Boot/bootx64.efi": PROGRAM,
 }
+BY_NAME: Final = {one.NAME.partition(".")[2]: one for one in ITEMS}
+OURS: Final = sorted(name for name, one in BY_NAME.items() if one.NAME in declared_items("2", "windows"))
+"""The items that need no rules nor databases."""
+Change = tuple[str, Mapping[str, Data | None] | None]
+"""A key of a hive, and what changes in it; None takes it away."""
 
 
 @cache
@@ -93,6 +101,11 @@ def with_hive(name: str, keys: Keys, *, uefi: bool = True) -> Facts:
         return windows({f"{CONFIG}/{name}": hive(keys)}, uefi=uefi)
     path = "/EFI/Microsoft/Boot/BCD" if uefi else "/Boot/BCD"
     return windows(esp={path: hive(keys)}) if uefi else windows({path: hive(keys)}, uefi=False)
+
+
+def judged(name: str, facts: Facts) -> Item:
+    """Return what the item of this name, without its group, finds."""
+    return judge(BY_NAME[name], facts)
 
 
 def _kept(files: Files) -> dict[str, File | bytes | str]:

@@ -94,7 +94,7 @@ async def test_a_batch_fetched_ahead_is_not_begun_once_stopping(deployment: Depl
 async def test_a_batch_that_hangs_shows_although_the_next_is_awaited(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subscription, "_POLL_TIMEOUT_MS", 10)
+    monkeypatch.setattr(subscription, "POLL_TIMEOUT_MS", 10)
     slow = _Slow()
     service = await deployment.start([Consume("account-facts", slow, batch_records_max=1)])
     await deployment.cluster.produce(fact("a"))

@@ -12,10 +12,10 @@ from faststream.kafka import KafkaBroker, KafkaRouter
 
 from shared.contracts.envelope import Event
 from shared.database.transaction import Transaction
-from shared.messaging import subscription
+from shared.messaging import subscribers, subscription
 from shared.messaging.partitions import partition_of
 from shared.messaging.service import Consume
-from shared.messaging.subscription import assert_manual
+from shared.messaging.subscribers import assert_manual
 from tests.messaging.cluster import eventually
 from tests.messaging.deployment import Deployment
 from tests.messaging.sample import accounts, keep_account
@@ -79,7 +79,7 @@ async def test_a_stop_acknowledges_what_is_done(deployment: Deployment, monkeypa
 
 async def test_a_batch_lost_inside_the_framework_is_read_again(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     failures = []
-    parser = subscription._batch_parser
+    parser = subscribers._batch_parser
 
     async def failing_once(message: Any, original: Any) -> Any:
         if not failures:
@@ -88,7 +88,7 @@ async def test_a_batch_lost_inside_the_framework_is_read_again(deployment: Deplo
             raise ValueError(message)
         return await parser(message, original)
 
-    monkeypatch.setattr(subscription, "_batch_parser", failing_once)
+    monkeypatch.setattr(subscribers, "_batch_parser", failing_once)
     monkeypatch.setattr(subscription, "_RETRY_S", 0.01)
     await deployment.cluster.produce(*[fact(f"acc-{number}") for number in range(20)])
     await deployment.start()

@@ -22,7 +22,14 @@ _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
 class LocationRefused(Exception):
-    """The location is not one that this service opens; the text says why."""
+    """The location is not one that this service opens; the text says `why` and, as `advice`, what to do.
+
+    `detail` is what only whoever runs the checker is told: names and addresses inside, words of a server.
+    """
+
+    def __init__(self, why: str, advice: str = "", *, detail: str = "") -> None:
+        super().__init__(f"{why}: {advice}" if advice else why)
+        self.why, self.advice, self.detail = why, advice, detail
 
 
 class _OpenHow(ctypes.Structure):

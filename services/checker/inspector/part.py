@@ -1,34 +1,24 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """A part of a disk as a file object."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
 from findings import Unreadable
+from positioned import Positioned
 
 QUESTION_BYTES_MAX = 8 * 2**20
 """What the answer to one question about a file system (an inode, a directory entry, a file's extents) may read."""
 _READ_COST_MIN = 512
 
 
-class Part:
+class Part(Positioned):
     """A window on a disk as a read-only file object; reading outside it gives nothing."""
 
     def __init__(self, disk: BinaryIO, offset: int, size: int) -> None:
-        self._disk, self._offset, self.size, self._at = disk, offset, size, 0
+        self._disk, self._offset, self.size = disk, offset, size
         self._left: int | None = None
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move; returns the new position."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._at
 
     def read(self, length: int = -1) -> bytes:
         """Read up to `length` bytes, never beyond the window."""

@@ -129,7 +129,7 @@ async def test_what_cannot_be_fetched_ends_with_the_reason(
 ) -> None:
     desk = fetching(check_timeout_s=1)
     told = await desk.check(job(location="s3://others/one.qcow2", content_version="x"))
-    assert told.error == "s3://others/one.qcow2: the operator names no store for this bucket and key"
+    assert told.error == "s3://others/one.qcow2: no store is named for this bucket and key"
 
     def slow(request: Request, reply: Reply) -> Reply:
         return replace(reply, body_pause_s=0 if request.span == (0, 0) else 0.1)

@@ -163,9 +163,9 @@ async def test_content_that_changes(world: World) -> None:
 
 
 NOT_OURS = [
-    ("s3://other/one.img", "no store for this bucket and key"),
-    ("s3://shared/one.img", "no store for this bucket and key"),
-    ("s3://shared/ours", "no store for this bucket and key"),
+    ("s3://other/one.img", "no store is named for this bucket and key"),
+    ("s3://shared/one.img", "no store is named for this bucket and key"),
+    ("s3://shared/ours", "no store is named for this bucket and key"),
     ("s3://shared/ours/../one.img", "empty parts"),
     ("s3://shared/ours/%2E%2E/one.img", "empty parts"),
     ("s3://images//one.img", "empty parts"),

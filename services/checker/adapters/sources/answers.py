@@ -5,8 +5,10 @@ range, the length and the entity tag that were asked for, uncoded; it may neithe
 """
 
 import asyncio
+import os
 import random
 import re
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -30,6 +32,7 @@ _PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 OK, PARTIAL, _CHANGED, _EMPTY = 200, 206, 412, 416
 OTHER_CONTENT: Final = "the content at the location is not the one that was asked for"
 EMPTY: Final = "the image is empty"
+CERTIFICATE: Final = "the server's certificate is not one that the checker trusts"
 NO_LENGTH: Final = "the server does not say how long the content is (Content-Length, Content-Range)"
 OTHER_RANGE: Final = "the server answers with another range than it was asked for"
 _STALLED: Final = "it takes too long to answer"
@@ -74,17 +77,21 @@ class Origin(Protocol):
         """Ask for the object; raises `LocationRefused` where it must not be asked for."""
         ...
 
-    async def refusal(self, answer: Answer) -> str:
-        """Say for the vendor what an answer that is none means, and what to do."""
+    async def refusal(self, answer: Answer) -> LocationRefused:
+        """Return for the vendor what an answer that is none means, and what to do."""
         ...
 
 
-class Passing(Exception):
-    """It did not work, but may the next time, after `pause_s` at least."""
+class CertificateRefused(LocationRefused):
+    """Who answers cannot show to be the server that was asked."""
 
-    def __init__(self, why: str, pause_s: float = 0) -> None:
+
+class Passing(Exception):
+    """It did not work, but may the next time, after `pause_s` at least; `detail` is the system's word for it."""
+
+    def __init__(self, why: str, pause_s: float = 0, *, detail: str = "") -> None:
         super().__init__(why)
-        self.pause_s = pause_s
+        self.pause_s, self.detail = pause_s, detail
 
 
 async def tried(act: Callable[[], Awaitable[Result]], limits: FetchLimits) -> Result:
@@ -95,8 +102,8 @@ async def tried(act: Callable[[], Awaitable[Result]], limits: FetchLimits) -> Re
             return await act()
         except Passing as error:
             if number == limits.tries:
-                message = f"{error}, {number} times: try again later"
-                raise LocationRefused(message) from None
+                message = f"{error}, {number} times"
+                raise LocationRefused(message, "try again later", detail=error.detail) from None
             await logger.ainfo("fetch_retried", why=str(error), tries=number)
             # Not all parts at the same moment: what is overloaded would be so again.
             wait_s = max(error.pause_s, pause_s * random.uniform(0.5, 1))  # noqa: S311 - no secret
@@ -124,10 +131,11 @@ async def asked(origin: Origin, etag: str | None, span: tuple[int, int] | None, 
     except TimeoutError:
         raise Passing(_STALLED) from None
     except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, ssl.SSLError) as error:
-        if any(isinstance(each, ssl.SSLCertVerificationError) for each in _causes(error)):
-            message = "the server's certificate is not one that the checker trusts"
-            raise LocationRefused(message) from None
-        raise Passing(_why(error)) from None
+        causes = tuple(_causes(error))
+        for cause in causes:
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                raise CertificateRefused(CERTIFICATE, detail=cause.verify_message) from None
+        raise Passing(_why(error), detail=next(filter(None, map(_said, causes)), "")) from None
 
 
 async def _refuse(origin: Origin, answer: Answer, span: tuple[int, int] | None) -> None:
@@ -138,7 +146,7 @@ async def _refuse(origin: Origin, answer: Answer, span: tuple[int, int] | None) 
     if answer.status in _PASSING:
         message = f"the server answers with status {answer.status}"
         raise Passing(message, _pause_of(answer.headers.get("retry-after", "")))
-    raise LocationRefused(await origin.refusal(answer))
+    raise await origin.refusal(answer)
 
 
 def _judge(answer: Answer, etag: str | None, span: tuple[int, int] | None) -> None:
@@ -210,6 +218,15 @@ def _why(error: Exception) -> str:
     if isinstance(error, (httpcore.ConnectError, httpcore.ConnectTimeout)):
         return "the server cannot be reached"
     return "the server breaks off, or does not speak HTTP"
+
+
+def _said(error: BaseException) -> str:
+    """Return the system's word for `error`, if it is one of its."""
+    if not isinstance(error, OSError) or error.errno is None:
+        return ""
+    # These number their errors in their own way; asyncio puts words of its own into the others.
+    own = isinstance(error, (socket.gaierror, ssl.SSLError))
+    return str(error.strerror) if own else os.strerror(error.errno)
 
 
 def _pause_of(retry_after: str) -> float:

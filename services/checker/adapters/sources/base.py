@@ -18,10 +18,13 @@ class ContentChanged(LocationRefused):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is asked of a source. `content_version` is the one that was stated; `until` is of the monotonic clock."""
+    """What is asked of a source. `content_version` is the one that was stated, None for whatever is there now.
+
+    `until` is of the monotonic clock.
+    """
 
     location: str
-    content_version: str
+    content_version: str | None
     until: float = field(default_factory=lambda: time.monotonic() + 600)
     on_progress: OnProgress = lambda _phase, _done, _total: None
 
@@ -60,8 +63,10 @@ def shown(text: str) -> str:
     return visible if len(visible) <= _SHOWN_MAX else f"{visible[: _SHOWN_MAX // 2]}…{visible[-_SHOWN_MAX // 2 :]}"
 
 
-def is_digest(content_version: str) -> bool:
+def is_digest(content_version: str | None) -> bool:
     """Whether a content version is the digest of the content itself: `sha256:` and 64 hexadecimal digits."""
+    if content_version is None:
+        return False
     name, colon, value = content_version.partition(":")
     with suppress(ValueError):
         return (name, colon) == ("sha256", ":") and value.islower() | value.isdigit() and len(bytes.fromhex(value)) == 32  # noqa: PLR2004 - of SHA-256

@@ -24,11 +24,15 @@ _REDIRECTIONS_MAX: Final = 5
 _PORT: Final = 443
 _URL: Final = re.compile(r"[\x21-\x7e]{1,4096}")
 _MEANINGS: Final = {
-    401: "it asks for credentials: the checker has none for it",
-    403: "it does not let the checker read the file: allow it to be read without credentials",
-    404: "there is no such file: state the fact with a location that is there",
-    410: "the file is gone: state the fact with a location that is there",
+    401: ("it asks for credentials", "the checker has none for it"),
+    403: ("it does not let the checker read the file", "allow it to be read without credentials"),
+    404: ("there is no such file", "name a location that is there"),
+    410: ("the file is gone", "name a location that is there"),
 }
+
+
+class HostRefused(LocationRefused):
+    """Nobody allowed images from this host; `detail` names it."""
 
 
 class HttpsSource:
@@ -43,7 +47,7 @@ class HttpsSource:
         """Fetch the file; raises `LocationRefused`."""
         url = _allowed(wanted.location, self._configured)
         by_digest = is_digest(wanted.content_version)
-        etag = None if by_digest else quoted(wanted.content_version)
+        etag = None if by_digest or wanted.content_version is None else quoted(wanted.content_version)
 
         def version_of(_: Found) -> str | None:
             return None if by_digest else wanted.content_version
@@ -75,9 +79,13 @@ class _HttpsOrigin:
         message = f"the server leads on more than {_REDIRECTIONS_MAX} times"
         raise LocationRefused(message)
 
-    async def refusal(self, answer: Answer) -> str:
-        """Say what the status means."""
-        return f"the server answers with status {answer.status}: {_MEANINGS.get(answer.status, 'look there for the reason')}"
+    async def refusal(self, answer: Answer) -> LocationRefused:
+        """Return what the status means."""
+        message = f"the server answers with status {answer.status}"
+        if answer.status not in _MEANINGS:
+            return LocationRefused(message, "look there for the reason")
+        meaning, advice = _MEANINGS[answer.status]
+        return LocationRefused(f"{message}: {meaning}", advice)
 
 
 def answer_of(response: httpcore.Response) -> Answer:
@@ -104,8 +112,8 @@ def _allowed(location: str, configured: HttpsSources, *, led: bool = False) -> h
         message = f"{what}an address with a user or a fragment"
         raise LocationRefused(message)
     if not configured.allows(host, port):
-        message = f"{what}the operator allows no images from this host"
-        raise LocationRefused(message)
+        message = f"{what}images from this host are not allowed"
+        raise HostRefused(message, detail=host if port == _PORT else f"{host}:{port}")
     target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
     # From its parts: nobody after this reads the text anew, and perhaps otherwise.
     return httpcore.URL(scheme=b"https", host=host.encode("ascii"), port=port, target=target.encode("ascii"))

@@ -80,9 +80,9 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
         except (OSError, UnicodeError, ValueError) as error:
             message = "the host's name has no address"
             raise httpcore.ConnectError(message) from error
-        if not all(may_connect(address, self._allowed) for address in addresses):
+        if refused := [str(address) for address in addresses if not may_connect(address, self._allowed)]:
             message = "the host's address is not a public one: it is not connected to"
-            raise AddressRefused(message)
+            raise AddressRefused(message, detail=", ".join(refused[:_ADDRESSES_MAX]))
         failed: Exception = httpcore.ConnectError("no address")
         for address in addresses[:_ADDRESSES_MAX]:
             try:

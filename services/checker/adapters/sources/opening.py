@@ -39,9 +39,9 @@ async def open_image(sources: dict[str, Source], wanted: Wanted) -> Opened:
         return await sources[scheme].open(wanted)
     source = sources.get(scheme)
     if source is None:
-        message = f"{_named(wanted.location)}: only locations of {', '.join(f'{each}://' for each in sources)} are opened"
+        message = f"{named(wanted.location)}: only locations of {', '.join(f'{each}://' for each in sources)} are opened"
         raise LocationRefused(message)
-    done = ""
+    done = detail = ""
 
     def on_progress(phase: str, part: int, whole: int) -> None:
         nonlocal done
@@ -56,17 +56,18 @@ async def open_image(sources: dict[str, Source], wanted: Wanted) -> Opened:
     except ContentChanged:
         raise
     except LocationRefused as error:
-        message = f"{_named(wanted.location)}: {error}"
+        message, detail = f"{named(wanted.location)}: {error}", error.detail
     except TimeoutError:
-        message = f"{_named(wanted.location)}: it was not fetched in the time of a check{done}"
+        message = f"{named(wanted.location)}: it was not fetched in the time of a check{done}"
     except OSError as error:
         # Where the spool lies is not the vendor's business.
         await logger.aerror("spool_failed", error=repr(error))
-        message = f"{_named(wanted.location)}: the checker cannot keep what it fetches: ask the operator"
-    raise LocationRefused(message) from None
+        message = f"{named(wanted.location)}: the checker cannot keep what it fetches: ask the operator"
+    raise LocationRefused(message, detail=detail) from None
 
 
-def _named(location: str) -> str:
+def named(location: str) -> str:
+    """Return `location` as it may be told: without a user and without its query, which may be a capability."""
     try:
         parts = urlsplit(location)
     except ValueError:

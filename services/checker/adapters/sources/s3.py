@@ -26,18 +26,19 @@ from shared.telemetry.logs import get_logger
 _KEY_BYTES_MAX: Final = 1024
 _ERROR_BYTES_MAX: Final = 4096
 _CODE: Final = re.compile(rb"<Code>([A-Za-z0-9.]{1,64})</Code>")
-_OURS: Final = "the checker's access to the store is at fault: ask the operator"
+_OURS: Final = ("the checker's access to the store is at fault", "ask the operator")
 _NOT_READ: Final = (
-    "the checker may not read the object, or it is not there: correct the location, or ask the operator to grant s3:GetObject"
+    "the checker may not read the object, or it is not there",
+    "correct the location, or ask the operator to grant s3:GetObject",
 )
 _MEANINGS: Final = {
-    "NoSuchKey": "there is no such object: state the fact with a location that is there",
-    "NoSuchVersion": "there is no such version of the object: state the fact with one that is there",
-    "NoSuchBucket": "the store has no such bucket: ask the operator",
+    "NoSuchKey": ("there is no such object", "name a location that is there"),
+    "NoSuchVersion": ("there is no such version of the object", "name one that is there"),
+    "NoSuchBucket": ("the store has no such bucket", "ask the operator"),
     "AccessDenied": _NOT_READ,
-    "MethodNotAllowed": "this version of the object is a delete marker: state the fact with another version",
-    "InvalidObjectState": "the object is archived: restore it first",
-    "InvalidArgument": "the store takes the location for none of its own: correct its version",
+    "MethodNotAllowed": ("this version of the object is a delete marker", "name another version"),
+    "InvalidObjectState": ("the object is archived", "restore it first"),
+    "InvalidArgument": ("the store takes the location for none of its own", "correct its version"),
 }
 _BY_STATUS: Final = {403: _NOT_READ, 404: _MEANINGS["NoSuchKey"]}
 _NO_VERSION: Final = "null"
@@ -52,6 +53,10 @@ class _Object:
     version: str | None
 
 
+class StoreRefused(LocationRefused):
+    """The store does not give the object, `detail` being its own word; or none is named."""
+
+
 class S3Source:
     """Fetches from the buckets of `stores`."""
 
@@ -64,12 +69,12 @@ class S3Source:
         meant = _object_of(wanted.location)
         store, tls = self._stores.get(meant.bucket, (None, None))
         if store is None or tls is None or not _within(store, meant):
-            message = "the operator names no store for this bucket and key"
-            raise LocationRefused(message)
+            message = "no store is named for this bucket and key"
+            raise StoreRefused(message)
         by_digest = is_digest(wanted.content_version)
         # The version "null" is the one of a time without versions: it can be written anew, so that only its tag tells.
         by_version = meant.version not in (None, _NO_VERSION) and wanted.content_version == meant.version
-        etag = None if by_digest or by_version else quoted(wanted.content_version)
+        etag = None if by_digest or by_version or wanted.content_version is None else quoted(wanted.content_version)
 
         def version_of(found: Found) -> str | None:
             if meant.version is not None and found.headers.get("x-amz-version-id", _NO_VERSION) != meant.version:
@@ -101,7 +106,7 @@ class _S3Origin:
             credentials = self._store.credentials()
         except CredentialsUnusable as error:
             await logger.aerror("store_credentials_unusable", store=self._store.name, why=str(error))
-            raise LocationRefused(_OURS) from None
+            raise StoreRefused(*_OURS, detail=str(error)) from None
         signed: dict[str, str] = {}
         if credentials is not None:
             token = credentials.session_token
@@ -117,8 +122,8 @@ class _S3Origin:
         async with self._connections.stream("GET", self._url, headers=sent, extensions=TIMEOUTS) as response:
             yield answer_of(response)
 
-    async def refusal(self, answer: Answer) -> str:
-        """Say what the store's error code means; to the operator's log goes the code itself."""
+    async def refusal(self, answer: Answer) -> LocationRefused:
+        """Return what the store's error code means; the code itself goes to the operator."""
         said = bytearray()
         async for piece in answer.body:
             said += piece
@@ -127,7 +132,8 @@ class _S3Origin:
         found = _CODE.search(said[:_ERROR_BYTES_MAX])
         code = "" if found is None else found[1].decode("ascii")
         await logger.awarning("store_refused", store=self._store.name, status=answer.status, code=code)
-        return _MEANINGS.get(code) or (_OURS if code else _BY_STATUS.get(answer.status, _OURS))
+        meaning = _MEANINGS.get(code) or (_OURS if code else _BY_STATUS.get(answer.status, _OURS))
+        return StoreRefused(*meaning, detail=f"status {answer.status}{code and f', {code}'}")
 
 
 def _object_of(location: str) -> _Object:

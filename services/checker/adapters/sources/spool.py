@@ -19,9 +19,12 @@ class NoRoom(LocationRefused):
     """The image does not fit where images are fetched to."""
 
     def __init__(self, size_bytes: int) -> None:
-        super().__init__(
-            f"the checker has no room for the image's {size_bytes} bytes at present: ask the operator for more spool"
-        )
+        message = f"the checker has no room for the image's {size_bytes} bytes at present"
+        super().__init__(message, "ask the operator for more spool")
+
+
+class TooLarge(LocationRefused):
+    """The image has more bytes than are fetched."""
 
 
 @dataclass(slots=True)
@@ -86,7 +89,7 @@ class Spool:
         """
         if size_bytes > self.image_bytes_max:
             message = f"the image has {size_bytes} bytes, more than the {self.image_bytes_max} that the checker fetches"
-            raise LocationRefused(message)
+            raise TooLarge(message)
         while self._used_bytes + size_bytes > self._bytes_max:
             self._given_back.clear()
             await self._given_back.wait()

@@ -6,8 +6,6 @@ on past the end of a block in VDI and VHDX (another block's bytes, where they do
 without a bound, follows neighbouring files, and takes long to import.
 """
 
-import io
-import os
 import sys
 from array import array
 from collections.abc import Callable, Iterator
@@ -17,6 +15,7 @@ from typing import BinaryIO, cast
 
 from containers.header import Image
 from findings import Unreadable
+from positioned import Positioned
 
 _PAGE_BYTES = 16 * 1024
 _PAGES_KEPT = 64
@@ -63,7 +62,7 @@ class Packed:
     length: int
 
 
-class BlockDisk(io.RawIOBase):
+class BlockDisk(Positioned):
     """The virtual disk as a read-only file object.
 
     `place` tells of a block's number where in the file it lies: at an offset, compressed, or nowhere (all zero); `unpack` returns
@@ -78,41 +77,10 @@ class BlockDisk(io.RawIOBase):
         place: Callable[[int], int | Packed | None],
         unpack: Callable[[Packed], bytes] | None = None,
     ) -> None:
-        super().__init__()
         self._image, self.size, self._block, self._place = image, size, block_bytes, place
         self._unpack = lru_cache(_UNPACKED_KEPT)(unpack) if unpack else None
-        self._at = 0
 
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move; returns the new position."""
-        self._at = max(0, {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence] + offset)
-        return self._at
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._at
-
-    def read(self, length: int | None = -1) -> bytes:
-        """Read up to `length` bytes; fewer only at the end of the disk."""
-        left = max(0, self.size - self._at)
-        wanted = left if length is None or length < 0 else min(length, left)
-        pieces = []
-        while wanted:
-            piece = self._run(self._at, wanted)
-            pieces.append(piece)
-            self._at += len(piece)
-            wanted -= len(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def _run(self, at: int, wanted: int) -> bytes:
+    def _piece(self, wanted: int, at: int) -> bytes:
         """Return the bytes from `at` to the end of its block, or of the blocks that follow it in the file too."""
         number, within = divmod(at, self._block)
         place, length = self._place(number), self._block - within

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Raw: the file is the disk."""
 
-import io
 import os
+from functools import partial
 from typing import BinaryIO, cast
 
 from containers.header import SECTOR, VIRTUAL_BYTES_MAX, Header, Image, Trouble
+from positioned import Positioned
 
 FORMAT = "raw"
 
@@ -31,37 +32,9 @@ def open_disk(image: Image) -> BinaryIO:
     return cast("BinaryIO", _ByPosition(image.descriptor, image.size))
 
 
-class _ByPosition(io.RawIOBase):
+class _ByPosition(Positioned):
     """An open file read by position: processes that share a descriptor share where it stands, too."""
 
     def __init__(self, descriptor: int, size: int) -> None:
-        super().__init__()
-        self._descriptor, self.size, self._at = descriptor, size, 0
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move; returns the new position."""
-        self._at = max(0, {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence] + offset)
-        return self._at
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._at
-
-    def read(self, length: int | None = -1) -> bytes:
-        """Read up to `length` bytes; fewer only at the end."""
-        left = max(0, self.size - self._at)
-        wanted = left if length is None or length < 0 else min(length, left)
-        pieces = []
-        while wanted and (piece := os.pread(self._descriptor, wanted, self._at)):
-            pieces.append(piece)
-            self._at += len(piece)
-            wanted -= len(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self.size = size
+        self._piece = partial(os.pread, descriptor)  # type: ignore[method-assign]

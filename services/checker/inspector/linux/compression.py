@@ -18,6 +18,7 @@ import cramjam
 from backports import zstd
 
 from findings import Unreadable
+from malware.forward import Forward
 
 CHUNK_BYTES = 256 * 1024
 XZ_MEMORY_BYTES_MAX = 96 * 2**20
@@ -66,46 +67,21 @@ class Budget:
             raise Unreadable("TooSlow", f"kernels and initramfs take more than {self.cpu_s:.0f} s to unpack")
 
 
-class Source:
+class Source(Forward):
     """A part of a file, read forward in large steps, with what was read too far put back."""
 
     def __init__(self, file: BinaryIO, budget: Budget, *, offset: int = 0, length: int | None = None) -> None:
-        self._file, self._budget, self._left = file, budget, length
-        self._ready, self._at = b"", 0
+        left = length
+
+        def some(wanted: int) -> bytes:
+            nonlocal left
+            data = file.read(wanted if left is None else min(wanted, left))
+            budget.spend(bytes_in=len(data))
+            left = None if left is None else left - len(data)
+            return data
+
         file.seek(offset)
-
-    def read(self, length: int) -> bytes:
-        """Read up to `length` bytes; fewer only at the end."""
-        parts = []
-        while length > 0 and self._fill():
-            part = self._ready[self._at : self._at + length]
-            self._at += len(part)
-            length -= len(part)
-            parts.append(part)
-        return b"".join(parts)
-
-    def skip(self, length: int) -> int:
-        """Pass over `length` bytes; returns how many there were."""
-        passed = 0
-        while passed < length and self._fill():
-            step = min(length - passed, len(self._ready) - self._at)
-            self._at += step
-            passed += step
-        return passed
-
-    def put_back(self, data: bytes) -> None:
-        """Have `data` read again."""
-        if data:
-            self._ready, self._at = data + self._ready[self._at :], 0
-
-    def _fill(self) -> bool:
-        if self._at == len(self._ready):
-            wanted = CHUNK_BYTES if self._left is None else min(CHUNK_BYTES, self._left)
-            self._ready, self._at = self._file.read(wanted), 0
-            self._budget.spend(bytes_in=len(self._ready))
-            if self._left is not None:
-                self._left -= len(self._ready)
-        return bool(self._ready)
+        super().__init__(some)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +93,6 @@ class Memory:
 
 
 _AS_LINUX = Memory()
-
-
-class _Stream(Protocol):
-    def read(self, length: int) -> bytes: ...
-    def put_back(self, data: bytes) -> None: ...
 
 
 class _Spender(Protocol):
@@ -173,68 +144,48 @@ def _decompressor(name: str, memory: Memory) -> _Decompressor:
     raise Unreadable("UnknownCompression", f"{name} is a compression that is not read here")
 
 
-class Unpacked:
+class Unpacked(Forward):
     """What one compressed frame of `source` holds, read forward; `source` then stands behind the frame.
 
     `name` is what `format_of` returns, or `deflate` for bare deflated data.
     """
 
-    def __init__(self, source: _Stream, name: str, budget: _Spender, memory: Memory = _AS_LINUX) -> None:
-        self._source, self._budget, self._ready, self._at = source, budget, b"", 0
-        self._lz4 = name == "lz4"
-        self._decompressor = None if self._lz4 else _decompressor(name, memory)
-        if self._lz4:
+    def __init__(self, source: Forward, name: str, budget: _Spender, memory: Memory = _AS_LINUX) -> None:
+        super().__init__(self._some)
+        self._packed, self._budget, self._ended = source, budget, False
+        self._decompressor = None if name == "lz4" else _decompressor(name, memory)
+        if self._decompressor is None:
             source.read(4)
-        self._ended = False
 
-    def read(self, length: int) -> bytes:
-        """Read up to `length` bytes; fewer only at the end."""
-        parts = []
-        while length > 0 and self._fill():
-            part = self._ready[self._at : self._at + length]
-            self._at += len(part)
-            length -= len(part)
-            parts.append(part)
-        return b"".join(parts)
-
-    def skip(self, length: int) -> int:
-        """Pass over `length` bytes; returns how many there were."""
-        passed = 0
-        while passed < length and self._fill():
-            step = min(length - passed, len(self._ready) - self._at)
-            self._at += step
-            passed += step
-        return passed
-
-    def _fill(self) -> bool:
-        while self._at == len(self._ready):
-            if self._ended:
-                return False
-            self._ready, self._at = (self._next_lz4() if self._decompressor is None else self._next(self._decompressor)), 0
-            self._budget.spend(bytes_out=len(self._ready))
-        return True
+    def _some(self, _length: int) -> bytes:
+        while not self._ended:
+            made = self._next_lz4() if self._decompressor is None else self._next(self._decompressor)
+            self._budget.spend(bytes_out=len(made))
+            if made:
+                return made
+        return b""
 
     def _next(self, decompressor: _Decompressor) -> bytes:
-        data = self._source.read(CHUNK_BYTES) if decompressor.needs_input else b""
+        data = self._packed.read(CHUNK_BYTES) if decompressor.needs_input else b""
         if decompressor.needs_input and not data:
             raise Unreadable("Truncated", "compressed data ends too early")
         made = decompressor.decompress(data, CHUNK_BYTES)
         if decompressor.eof:
             self._ended = True
-            self._source.put_back(decompressor.unused_data)
+            self._packed.put_back(decompressor.unused_data)
         return made
 
     def _next_lz4(self) -> bytes:
-        field = self._source.read(4)
+        field = self._packed.read(4)
         if field == _LZ4_MAGIC:
             return b""
         size = struct.unpack("<I", field)[0] if len(field) == 4 else 0
         if not 0 < size <= _LZ4_PACKED_BYTES_MAX:
             # Legacy frames have no end mark: what is no block is what follows.
             self._ended = True
-            self._source.put_back(field)
+            self._packed.put_back(field)
             return b""
-        packed = self._source.read(size)
+        packed = self._packed.read(size)
         if len(packed) < size:
             raise Unreadable("Truncated", "compressed data ends too early")
         made = bytearray(_LZ4_BLOCK_BYTES)

@@ -7,10 +7,10 @@ initramfs-tools and mkinitcpio add the compressed one behind it. Read as a strea
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 from findings import Unreadable
 from linux.compression import Budget, Source, Unpacked, format_of
+from malware.forward import Forward
 
 ARCHIVES_MAX = 16
 ENTRIES_MAX = 500_000
@@ -19,11 +19,6 @@ _MAGICS = (b"070701", b"070702")
 _NAME_BYTES_MAX = 4096
 _END = "TRAILER!!!"
 _READ_BYTES_MAX = 2**20
-
-
-class _Stream(Protocol):
-    def read(self, length: int) -> bytes: ...
-    def skip(self, length: int) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +42,7 @@ def members(source: Source, budget: Budget, *, contents: frozenset[str] = frozen
         name = None if start.startswith(_MAGICS) else format_of(start)
         if name is None and not start.startswith(_MAGICS):
             raise Unreadable("NoInitramfs", f"neither cpio nor a compression that is known: {start[:6].hex()}")
-        stream: _Stream = source if name is None else Unpacked(source, name, budget)
+        stream: Forward = source if name is None else Unpacked(source, name, budget)
         for member in _archive(stream, contents):
             left -= 1
             if left < 0:
@@ -72,7 +67,7 @@ def _after_padding(source: Source) -> bytes:
     return b""
 
 
-def _archive(stream: _Stream, contents: frozenset[str]) -> Iterator[Member]:
+def _archive(stream: Forward, contents: frozenset[str]) -> Iterator[Member]:
     while True:
         header = _exactly(stream, _HEADER_BYTES)
         if not header.startswith(_MAGICS):
@@ -95,7 +90,7 @@ def _archive(stream: _Stream, contents: frozenset[str]) -> Iterator[Member]:
         yield Member(path, content)
 
 
-def _exactly(stream: _Stream, length: int) -> bytes:
+def _exactly(stream: Forward, length: int) -> bytes:
     data = stream.read(length)
     if len(data) != length:
         raise Unreadable("Truncated", "the initramfs ends too early")

@@ -15,6 +15,7 @@ from findings import Unreadable, attempt
 from linux.compression import Budget, Source, Unpacked, format_of
 from linux.pe import content, sections
 from linux.places import Place, places
+from malware.forward import Forward
 from tree import Found, Tree
 
 _KERNELS_MAX = 16
@@ -182,7 +183,7 @@ def _banner(found: Found, head: bytes, budget: Budget) -> str | None:
     return None if name is None else _banner_in(Unpacked(Source(file, budget), name, budget))
 
 
-def _banner_in(stream: Source | Unpacked) -> str | None:
+def _banner_in(stream: Forward) -> str | None:
     kept, read = b"", 0
     while read < _BANNER_WITHIN_BYTES and (data := stream.read(2**20)):
         read += len(data)
