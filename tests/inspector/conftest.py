@@ -2,12 +2,14 @@
 
 import lzma
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.inspector.disks import MIB, ext4, gpt, qcow2
+from tests.inspector.journals import Journal, Make, small
 
 DATA = Path(__file__).with_name("data")
 
@@ -44,3 +46,22 @@ def by_linux(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return known[name]
 
     return unpack
+
+
+@pytest.fixture(scope="session")
+def small_ext(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """A file system by its size of blocks, which nothing is wrong with."""
+    folder = tmp_path_factory.mktemp("plain")
+    files = {"etc/fstab": b"old\n" * 2000, "etc/other": b"x" * 9000}
+    return {size: small(folder / f"{size}", block_bytes=size, files=files) for size in (1024, 4096)}
+
+
+@pytest.fixture
+def journal(small_ext: dict[int, Path], tmp_path: Path) -> Make:
+    """Give the journal of a copy."""
+
+    def make(checksums: int = 0, wide: bool = False, block_bytes: int = 1024, **options: int) -> Journal:
+        image = Path(shutil.copy(small_ext[block_bytes], tmp_path / "image"))
+        return Journal(image, block_bytes, checksums, wide, **options)  # type: ignore[arg-type]
+
+    return make

@@ -1,15 +1,21 @@
 """Journals of ext, by debugfs or written by hand so that each of their fields can lie."""
 
+import contextlib
+import shutil
 import struct
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.inspector.disks import tool
 from tests.inspector.memory import facts_of
 
-from checksums import crc32c  # isort: skip - the inspector's module, by its bare name
+from checksums import crc32c  # isort: skip - the inspector's modules, by their bare names
+from filesystems import open_file_system  # isort: skip
+from filesystems.base import FileSystem  # isort: skip
+from part import Part  # isort: skip
+from tree import Tree  # isort: skip
 
 assert facts_of
 MAGIC = struct.pack(">I", 0xC03B3998)
@@ -185,3 +191,69 @@ def small(path: Path, *, block_bytes: int = 1024, mib: int | None = None, files:
     tool("truncate", "-s", f"{mib or 8 * block_bytes // 1024}M", path)
     tool("mke2fs", "-q", "-t", "ext4", "-b", str(block_bytes), "-d", folder, path)
     return path
+
+
+Make = Callable[..., Journal]
+KINDS = {
+    "plain": (0, False, 1024),
+    "64-bit": (0, True, 1024),
+    "checksum v1": (1, False, 1024),
+    "checksum v2": (2, False, 1024),
+    "checksum v2, 64-bit": (2, True, 4096),
+    "checksum v3": (3, True, 1024),
+    "checksum v3, 4 KiB": (3, True, 4096),
+}
+"""Version of the checksums, whether numbers of blocks have 64 bits, how long a block is."""
+
+
+@contextlib.contextmanager
+def opened(image: Path) -> Iterator[FileSystem]:
+    """The file system that fills a file."""
+    with image.open("rb") as file:
+        files = open_file_system(Part(file, 0, image.stat().st_size))
+        assert files is not None
+        yield files
+
+
+def contents(image: Path) -> dict[str, tuple[object, bytes]]:
+    """Every file with its inode and content."""
+    with opened(image) as files:
+        assert files.unfinished is None
+        found = Tree(files).walk()
+        return {one.path: (said, one.open().read() if said.kind == 0o100000 else b"") for one, said in found}
+
+
+def unfinished(image: Path) -> str | None:
+    """Why what its journal holds is not seen."""
+    with opened(image) as files:
+        return files.unfinished
+
+
+def block(journal: Journal, text: bytes) -> bytes:
+    """A block that begins with a text."""
+    return text.ljust(journal.block_bytes, b".")
+
+
+def replayed_alike(journal: Journal, folder: Path) -> None:
+    """Every block but the journal's is what e2fsck leaves; of the super block it changes more than the journal says."""
+    reference = replay_by_e2fsck(Path(shutil.copy(journal.image, folder / "reference"))).read_bytes()
+    with opened(journal.image) as files:
+        assert files.unfinished is None
+        found = bytearray(files._part.at(0, len(reference)))  # type: ignore[attr-defined]
+    size, expected = journal.block_bytes, bytearray(reference)
+    for one in (found, expected):
+        one[1024:2048] = bytes(1024)
+        for number in journal.places:
+            one[number * size : (number + 1) * size] = bytes(size)
+    assert found == expected
+
+
+def flip(number: int, at: int) -> Callable[[Journal], None]:
+    """Change a byte of a block of the journal."""
+
+    def harm(made: Journal) -> None:
+        block = bytearray(made.read(number))
+        block[at] ^= 0x40
+        made.put(number, bytes(block))
+
+    return harm

@@ -287,3 +287,15 @@ def test_ntfs(source: Path, tmp_path: Path, opened: Open, options: tuple[str, ..
         assert found is not None
         assert (found.stat().size, found.open().read(MIB)) == ((source / name).stat().st_size, (source / name).read_bytes())
     assert not tree.exists("/nothing")
+
+
+def test_a_btrfs_with_a_log_tree_says_that_it_is_not_replayed(tmp_path: Path, source: Path, opened: Open) -> None:
+    image = tmp_path / "image"
+    btrfs(image, source)
+    assert opened(image).unfinished is None
+    with image.open("r+b") as file:
+        file.seek(65536 + 96)
+        file.write((1 << 20).to_bytes(8, "little"))
+    files = opened(image)
+    assert "log tree" in (files.unfinished or "")
+    assert files.subvolume("subvolid=5").unfinished == files.unfinished

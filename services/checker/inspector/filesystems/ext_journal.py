@@ -29,7 +29,7 @@ _INLINE_FLAG = 0x10000000
 _LOG_BLOCKS_MAX = 262_144
 """As many as mke2fs gives the journal of the largest file system."""
 _LOG_BYTES_MAX = 512 * 2**20
-"""What is read, and has its checksums computed, in about ten seconds."""
+"""What is read, and has its checksums computed, in about fifteen seconds."""
 _ESCAPED_BYTES_MAX = 16 * 2**20
 
 _MAGIC = 0xC03B3998
