@@ -22,7 +22,7 @@ from typing import Final
 from demo.partitions import run
 
 STOPS: Final = ("flushed", "cut", "copied", "frozen")
-"""`xfs_io`'s shutdown with the log written out, the same without, a copy of the disk while it is mounted, one while it is frozen."""
+"""`xfs_io`'s shutdown with the log written out, the same without, a copy of the disk while it is mounted, or frozen."""
 
 
 @dataclass(frozen=True, slots=True)
