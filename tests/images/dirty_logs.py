@@ -17,12 +17,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from demo.partitions import run
 
 STOPS: Final = ("flushed", "cut", "copied", "frozen")
-"""`xfs_io`'s shutdown with the log written out, the same without, a copy of the disk while it is mounted, one while it is frozen."""
+"""`xfs_io`'s shutdown with the log written out, the same without, a copy of the disk while it is mounted, or frozen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +222,12 @@ class Changes:
 
 def shown(top: Path) -> dict[str, dict[str, object]]:
     """Return what Linux shows beneath a folder, by path."""
+
+    def refuse(error: OSError) -> NoReturn:
+        raise error
+
     found: dict[str, dict[str, object]] = {}
-    for folder, folders, files in os.walk(top):
+    for folder, folders, files in os.walk(top, onerror=refuse):
         for path in (Path(folder, name) for name in folders + files):
             one = path.lstat()
             said: dict[str, object] = {

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests.inspector import xfs_logs
+from tests.inspector.disks import item, report_of
 from tests.inspector.xfs_logs import Written, buffer_item, inode_item, intent, logged_inode, operation, sectors_of, transaction
 
 from filesystems import xfs_log, xfs_log_buffers, xfs_transactions  # isort: skip
@@ -78,6 +79,11 @@ def test_what_linux_shows_once_it_has_replayed_the_log(disk: Callable[[str], Par
     assert shown_by_us(files) == wanted
 
 
+async def test_a_log_is_replayed_in_the_confined_process(by_linux: Unpack) -> None:
+    found = item(await report_of(by_linux("xfs-dirty")), "SystemImage")
+    assert (found.level, found.code) == ("failed", "SystemImage.DataOnly")
+
+
 def test_a_clean_log_costs_little(disk: Callable[[str], Part], monkeypatch: pytest.MonkeyPatch) -> None:
     part, read = disk("xfs"), list[int]()
     fetch = part._fetch
@@ -98,8 +104,8 @@ def _ping(written: Written) -> tuple[bytes, int, int]:
 def test_a_mode_that_only_the_log_holds_is_seen(written: Written) -> None:
     inode, sector, at = _ping(written)
     changed = inode[:2] + struct.pack(">H", stat.S_IFREG | 0o6755) + inode[4:]
-    item = inode_item(sector, at, logged_inode(changed))
-    for operations, permissions in ((transaction(item), 0o6755), (transaction(item)[:-1], 0o644)):
+    logged = inode_item(sector, at, logged_inode(changed))
+    for operations, permissions in ((transaction(logged), 0o6755), (transaction(logged)[:-1], 0o644)):
         files = XfsFileSystem(written.with_records(operations))
         found = Tree(files).find_file("/usr/bin/ping")
         assert found is not None
@@ -109,9 +115,9 @@ def test_a_mode_that_only_the_log_holds_is_seen(written: Written) -> None:
 def test_an_entry_for_what_the_log_left_without_links(written: Written) -> None:
     """Linux frees such an inode once it has replayed the log, so that what the file says is gone."""
     inode, sector, at = _ping(written)
-    item = inode_item(sector, at, logged_inode(inode[:16] + bytes(4) + inode[20:]))
+    logged = inode_item(sector, at, logged_inode(inode[:16] + bytes(4) + inode[20:]))
     with pytest.raises(Unreadable, match="without links"):
-        Tree(XfsFileSystem(written.with_records(transaction(item)))).find_file("/usr/bin/ping")
+        Tree(XfsFileSystem(written.with_records(transaction(logged)))).find_file("/usr/bin/ping")
 
 
 def test_copies_of_the_super_block_say_nothing(written: Written) -> None:
@@ -161,8 +167,8 @@ def test_a_block_that_is_newer_is_not_changed(written: Written) -> None:
 
 def test_new_inodes_are_empty(written: Written) -> None:
     block = written.geometry.group_blocks - 64
-    item = [struct.pack("<HH", xfs_logs.CREATION, 1) + struct.pack(">IIIIII", 1, block, 64, 512, 8, 0xABCD)]
-    part, unfinished = recovered(written.with_records(transaction(item)), written.block)
+    logged = [struct.pack("<HH", xfs_logs.CREATION, 1) + struct.pack(">IIIIII", 1, block, 64, 512, 8, 0xABCD)]
+    part, unfinished = recovered(written.with_records(transaction(logged)), written.block)
     at = (written.geometry.group_blocks + block) * 4096 + 5 * 512
     number = written.geometry.inode_number(1, block, 5)
     wanted = b"IN\0\0\3" + bytes(87) + struct.pack(">II", 0xABCD, 0xFFFFFFFF) + bytes(52) + struct.pack(">Q", number)
@@ -209,8 +215,8 @@ def test_a_record_that_linux_refuses(written: Written, how: dict[str, int], reas
 
 def test_a_log_that_changes_itself(written: Written) -> None:
     assert written.geometry.log_at is not None
-    item = buffer_item(written.geometry.log_at // 512, 1, {0: bytes(128)})
-    assert "it changes itself" in str(recovered(written.with_records(transaction(item)), written.block)[1])
+    logged = buffer_item(written.geometry.log_at // 512, 1, {0: bytes(128)})
+    assert "it changes itself" in str(recovered(written.with_records(transaction(logged)), written.block)[1])
 
 
 @pytest.mark.parametrize("kinds", [(0x1236,), (0x1240, 0x1242), (0x1244, 0x1245), (0x123D,)])
