@@ -18,7 +18,7 @@ import cramjam
 from backports import zstd
 
 from findings import Unreadable
-from malware.forward import Forward
+from forward import Forward
 
 CHUNK_BYTES = 256 * 1024
 XZ_MEMORY_BYTES_MAX = 96 * 2**20

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from findings import Unreadable
+from forward import Forward
 from linux.compression import Budget, Source, Unpacked, format_of
-from malware.forward import Forward
 
 ARCHIVES_MAX = 16
 ENTRIES_MAX = 500_000

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 from facts import Facts
 from findings import Unreadable, attempt
+from forward import Forward
 from linux.compression import Budget, Source, Unpacked, format_of
 from linux.pe import content, sections
 from linux.places import Place, places
-from malware.forward import Forward
 from tree import Found, Tree
 
 _KERNELS_MAX = 16
