@@ -5,9 +5,12 @@ Importing this imports the parser, and puts the bounded tree and decoder in plac
 """
 
 import io
+import stat
 import struct
 import zlib
-from typing import BinaryIO
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, ClassVar
 
 from backports.zstd import DecompressionParameter, ZstdDecompressor
 from dissect.btrfs import btrfs, stream, tree
@@ -55,6 +58,38 @@ class BoundedTree(tree.BTree):  # type: ignore[misc]
         return BoundedCursor(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Timestamp:
+    """Seconds of a time, as the parser's own has them."""
+
+    sec: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceholderInode:
+    """What Linux says of a placeholder."""
+
+    mode: ClassVar[int] = stat.S_IFDIR | 0o755
+    uid: ClassVar[int] = 0
+    gid: ClassVar[int] = 0
+    size: ClassVar[int] = 0
+    mtime: ClassVar[Timestamp] = Timestamp()
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholder:
+    """The empty directory that Linux shows for an entry that names a subvolume which is not there.
+
+    A snapshot has the entries of the subvolumes beneath its origin, but those stay with the origin. Linux gives all of them inode
+    number 2; here each has one that no inode has, since a directory with many names is none.
+    """
+
+    subvolume: Node
+    inum: int
+    size: ClassVar[int] = 0
+    inode: ClassVar[PlaceholderInode] = PlaceholderInode()
+
+
 class BoundedBtrfs(btrfs.Btrfs):  # type: ignore[misc]
     """A file system of one device."""
 
@@ -65,6 +100,33 @@ class BoundedBtrfs(btrfs.Btrfs):  # type: ignore[misc]
             if extent.compression and (extent.disk_length > _PACKED_BYTES_MAX or extent.length > _UNPACKED_BYTES_MAX):
                 raise Unreadable("Malformed", "a compressed extent is larger than any file system makes it")
         return content
+
+    def entries(self, node: Node) -> Iterator[tuple[str, Node]]:
+        """Yield a directory's entries as Linux shows them; raises `Unreadable` for one of neither inode nor subvolume.
+
+        Source: fs/btrfs/inode.c, btrfs_lookup_dentry and what it calls: an entry is a subvolume's if the root tree says the same.
+        """
+        if isinstance(node, Placeholder):
+            return
+        for _, data in node.subvolume.tree.cursor().iter(node.inum, c_btrfs.BTRFS_DIR_INDEX_KEY, 0, ignore_offset=True):
+            entry = c_btrfs.btrfs_dir_item(data)
+            name, number = bytes(entry.name), int(entry.location.objectid)
+            if entry.location.type == c_btrfs.BTRFS_INODE_ITEM_KEY:
+                child = node.subvolume.inode(number, entry.type, node)
+            elif entry.location.type != c_btrfs.BTRFS_ROOT_ITEM_KEY:
+                raise Unreadable("Malformed", "a directory entry of a btrfs names neither an inode nor a subvolume")
+            elif self._is_subvolume_there(node, name, number):
+                child = self.open_subvolume(number, node).root
+            else:
+                child = Placeholder(node.subvolume, -number)
+            yield name.decode(errors="surrogateescape"), child
+
+    def _is_subvolume_there(self, folder: Node, name: bytes, number: int) -> bool:
+        key = (folder.subvolume.objectid, c_btrfs.BTRFS_ROOT_REF_KEY, number)
+        for _, data in self._root_tree.cursor().iter(*key):
+            reference = c_btrfs.btrfs_root_ref(data)
+            return int(reference.dirid) == folder.inum and bytes(reference.name) == name
+        return False
 
 
 def _key(key: Node) -> tuple[int, int, int]:
