@@ -125,7 +125,8 @@ for folder in System32/config System32/drivers System32/CodeIntegrity servicing/
     System32/DriverStore/FileRepository Panther SoftwareDistribution; do
     mkdir -p "$work/mnt/Windows/$folder"
 done
-mkdir -p "$work/mnt/Boot" "$work/mnt/EFI/Microsoft/Boot" "$work/mnt/Program Files" "$work/mnt/ProgramData" "$work/mnt/Users/Public" \
+mkdir -p "$work/mnt/Boot" "$work/mnt/EFI/Microsoft/Boot" "$work/mnt/Program Files" "$work/mnt/ProgramData/aliyun/assist/2.1.4.965" \
+    "$work/mnt/Users/Public/Desktop" "$work/mnt/Users/Administrator/Documents" "$work/mnt/Users/Administrator/.ssh" \
     "$work/mnt/many" "$work/mnt/compressed" "$work/mnt/deep/a/b/c"
 for number in $(seq 300); do printf 'file %d\n' "$number" >"$work/mnt/many/A File With A Long Name, number $number.txt"; done
 for number in $(seq 3 3 300); do rm "$work/mnt/many/A File With A Long Name, number $number.txt"; done
