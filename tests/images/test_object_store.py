@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from services.checker.adapters.locations import LocationRefused
+from services.checker.adapters.malware_search import MalwareSearch
 from services.checker.adapters.sources.answers import FetchLimits
 from services.checker.adapters.sources.base import ContentChanged, Opened, Wanted
-from services.checker.adapters.malware_search import MalwareSearch
 from services.checker.adapters.sources.configured import S3Store
 from services.checker.adapters.sources.opening import FileSource, open_image
 from services.checker.adapters.sources.s3 import S3Source

@@ -31,7 +31,11 @@ READ = {*KINDS, "xfs", "btrfs", "vfat", "ntfs", "iso9660"}
 
 
 def is_sound(*command: str | Path) -> bool:
-    return subprocess.run([str(word) for word in command], capture_output=True, check=False).returncode == 0
+    """Whether a checker of file systems says so; with some damage e2fsck goes round for ever."""
+    try:
+        return subprocess.run([str(word) for word in command], capture_output=True, check=False, timeout=30).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def unread_by_linux(path: Path, names: set[str], folder: Path) -> set[str]:

@@ -35,6 +35,7 @@ from tests.inspector.windows_roots import CONFIG, PROGRAM, START
 Changes = tuple[tuple[str, Mapping[str, Data | None] | None], ...]
 MAKERS: dict[str, Callable[..., Path]] = {"UEFI": on_gpt, "BIOS": on_mbr}
 DECLARED = declared_items("2", "windows")
+CLEAN: list[tuple[str, str | None]] = [("UEFI", None), ("BIOS", None), ("BIOS", "2016"), ("UEFI", "2019"), ("UEFI", "2025")]
 VERSION = "Microsoft\\Windows NT\\CurrentVersion"
 
 
@@ -53,9 +54,7 @@ def levels(report: Report) -> dict[str, tuple[str, str | None]]:
     return {one.name.partition(".")[2]: (one.level, one.code) for one in report.items}
 
 
-@pytest.mark.parametrize(
-    ("firmware", "year"), [("UEFI", None), ("BIOS", None), ("BIOS", "2016"), ("UEFI", "2019"), ("UEFI", "2025")]
-)
+@pytest.mark.parametrize(("firmware", "year"), CLEAN)
 async def test_a_clean_windows_passes(volume: Path, tmp_path: Path, firmware: str, year: str | None) -> None:
     """Those without a year have hives that hivex wrote, of 2022."""
     own = copied(volume, tmp_path / "volume")
