@@ -35,8 +35,9 @@ test-crash: setup ## Kill everything at every named point (N=20: more random kil
 	@# Two systems side by side: most of the time both wait for something that was killed.
 	@$(CRASH) -k "not broker_and_database_die" $(if $(N),--random-kills $(N)) & one=$$!; \
 	$(CRASH) -k broker_and_database_die; code=$$?; wait $$one && exit $$code
-test-images: setup # judge real disks of Debian and inputs that others made, both ways; needs root
-	@tests/images/needs && $(PYTHON) -m pytest --timeout 1800 -p no:randomly tests/images
+test-images: setup ## Judge real disks of Debian and inputs that others made, both ways (needs root, loop devices, a Debian mirror)
+	@# Two at a time, whichever is free takes the next; what they make is locked. Disks of half a gigabyte are kept of failures alone.
+	@tests/images/needs && $(PYTHON) -m pytest -n 2 --dist worksteal --timeout 1800 -p no:randomly -o tmp_path_retention_policy=failed tests/images
 fuzz: setup ## Change small images at random for half an hour; what is found stays as a test (SECONDS=60, SEED=n)
 	@$(PYTHON) -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 bench: setup ## Measure, and write docs/performance.md

@@ -19,13 +19,14 @@ import tempfile
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 CACHE: Final = Path(__file__).resolve().parents[2] / ".cache" / "images"
 _DOWNLOAD_SECONDS: Final = 600
+T = TypeVar("T")
 
 
 class FetchError(Exception):
@@ -49,7 +50,8 @@ def fetch(kind: str, name: str, version: str, sha256: str) -> Path:
     with _locked(CACHE / "fetched.lock"):
         if not folder.exists():
             with tempfile.TemporaryDirectory(dir=CACHE, prefix="fetching-") as work:
-                found = _matching(_CLIENTS[kind](name, version, Path(work)), f"{kind} {name} {version}", sha256)
+                files = again_if_it_fails(lambda: _CLIENTS[kind](name, version, Path(tempfile.mkdtemp(dir=work))), FetchError)
+                found = _matching(files, f"{kind} {name} {version}", sha256)
                 part = Path(work) / "part"
                 part.mkdir()
                 found.rename(part / found.name)
@@ -57,6 +59,14 @@ def fetch(kind: str, name: str, version: str, sha256: str) -> Path:
                 part.rename(folder)
         (archive,) = folder.iterdir()
     return archive
+
+
+def again_if_it_fails(get: Callable[[], T], failure: type[Exception]) -> T:
+    """Return what `get` gets, from its second try if the first one fails: a mirror may not answer once."""
+    try:
+        return get()
+    except failure:
+        return get()
 
 
 def member(archive: Path, path: str) -> bytes:

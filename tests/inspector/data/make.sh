@@ -54,6 +54,8 @@ for folder, folders, files in os.walk(top):
         path = os.path.join(folder, name)
         one = os.lstat(path)
         said = {"kind": stat.S_IFMT(one.st_mode), "mode": stat.S_IMODE(one.st_mode), "uid": one.st_uid, "mtime": int(one.st_mtime)}
+        # Linux's stand-in for a subvolume that is not there was last changed now.
+        said["mtime"] *= one.st_ino != 2
         if stat.S_ISREG(one.st_mode):
             said |= {"size": one.st_size, "sha256": hashlib.sha256(open(path, "rb").read()).hexdigest()}
         elif stat.S_ISLNK(one.st_mode):
@@ -102,6 +104,20 @@ for kind in zlib lzo zstd; do
     printf "small, compressed by $kind %0900d" 0 >"$work/mnt/@home/somebody/small-$kind"
 done
 finish btrfs
+# Subvolumes in subvolumes, and more snapshots of what holds them than a directory has names; one of them is gone since, one moved.
+image btrfs-snapshots 109M noatime mkfs.btrfs -q -m single -U 44444444-2222-4333-8444-555555555555 -L system
+btrfs -q subvolume create "$work/mnt/@"
+mkdir -p "$work/mnt/@/srv" "$work/mnt/snapshots"
+printf 'beneath a subvolume' >"$work/mnt/@/file"
+for name in srv/inner srv/inner/innermost srv/gone moving; do
+    btrfs -q subvolume create "$work/mnt/@/$name"
+    printf 'beneath %s' "$name" >"$work/mnt/@/$name/file"
+done
+for number in $(seq 10); do btrfs -q subvolume snapshot "$work/mnt/@" "$work/mnt/snapshots/$number"; done
+btrfs -q subvolume delete --commit-after "$work/mnt/@/srv/gone"
+btrfs subvolume sync "$work/mnt"
+mv "$work/mnt/@/moving" "$work/mnt/@/srv/moved"
+finish btrfs-snapshots
 # A Windows' folders on NTFS, for ntfscp to put hives and drivers into: it makes no folders itself. By ntfs-3g.
 truncate -s 48M "$work/ntfs"
 mkfs.ntfs -q -F -L Windows "$work/ntfs" >/dev/null 2>&1
@@ -110,7 +126,8 @@ for folder in System32/config System32/drivers System32/CodeIntegrity servicing/
     System32/DriverStore/FileRepository Panther SoftwareDistribution; do
     mkdir -p "$work/mnt/Windows/$folder"
 done
-mkdir -p "$work/mnt/Boot" "$work/mnt/EFI/Microsoft/Boot" "$work/mnt/Program Files" "$work/mnt/ProgramData" "$work/mnt/Users/Public" \
+mkdir -p "$work/mnt/Boot" "$work/mnt/EFI/Microsoft/Boot" "$work/mnt/Program Files" "$work/mnt/ProgramData/aliyun/assist/2.1.4.965" \
+    "$work/mnt/Users/Public/Desktop" "$work/mnt/Users/Administrator/Documents" "$work/mnt/Users/Administrator/.ssh" \
     "$work/mnt/many" "$work/mnt/compressed" "$work/mnt/deep/a/b/c"
 for number in $(seq 300); do printf 'file %d\n' "$number" >"$work/mnt/many/A File With A Long Name, number $number.txt"; done
 for number in $(seq 3 3 300); do rm "$work/mnt/many/A File With A Long Name, number $number.txt"; done

@@ -69,9 +69,7 @@ class BtrfsFileSystem(FileSystem):
         """Yield the directory's entries; subvolumes are directories."""
         if node.size > DIRECTORY_BYTES_MAX:
             raise Unreadable("DirectoryTooLarge", f"a directory of more than {DIRECTORY_BYTES_MAX} bytes")
-        for name, child in step_by_step(self._part, node.iterdir(), QUESTION_BYTES_MAX):
-            if name not in {".", ".."}:
-                yield name, child
+        yield from step_by_step(self._part, self._fs.entries(node), QUESTION_BYTES_MAX)
 
     def stat(self, node: Node) -> Stat:
         """Return the inode."""
@@ -114,16 +112,20 @@ class BtrfsFileSystem(FileSystem):
         return self
 
     def roots(self) -> Iterator[FileSystem]:
-        """Yield the default subvolume, those where distributions put their root, and the others of the top level."""
+        """Yield the default subvolume, those where distributions put their root, the others of the top level, and it itself.
+
+        The top level is the last even where it is the default: it holds all the others.
+        """
         yield self
         seen = {self.number}
         top = self._with(self._fs.open_subvolume(_TOP_LEVEL))
         others = [name for name, child in top.children(top.root) if child.subvolume.objectid != _TOP_LEVEL]
-        for name in (*_USUAL_ROOTS, *others[:SUBVOLUMES_MAX], ""):
+        for name in (*_USUAL_ROOTS, *others[:SUBVOLUMES_MAX]):
             found = attempt(lambda name=name: self._at(name))  # type: ignore[misc]
-            if isinstance(found, BtrfsFileSystem) and found.number not in seen:
+            if isinstance(found, BtrfsFileSystem) and found.number not in {*seen, _TOP_LEVEL}:
                 seen.add(found.number)
                 yield found
+        yield top
 
     def _with(self, volume: Node) -> "BtrfsFileSystem":
         with self._part.one_question(QUESTION_BYTES_MAX):
