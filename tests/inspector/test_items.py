@@ -1,7 +1,9 @@
 """Each item in both directions: what is fine is `ok` with its value, a planted trouble is found where it is."""
 
+import contextlib
 import hashlib
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -134,7 +136,11 @@ async def test_encrypted_qcow2_is_encryption(good_raw: Path, tmp_path: Path) -> 
     image = tmp_path / "disk.qcow2"
     secret = f"secret,id=s,file={tmp_path / 'key'}"
     options = ("-O", "qcow2", "--object", secret, "-o", "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10")
-    tool("qemu-img", "convert", *options, good_raw, image)
+    for attempt in range(1, 4):
+        # It measures how fast it derives keys, and gives up where a busy machine left it no time for that.
+        with contextlib.suppress(*(subprocess.CalledProcessError,) if attempt < 3 else ()):
+            tool("qemu-img", "convert", *options, good_raw, image)
+            break
     report = await report_of(image)
     assert item(report, "Encryption").code == "Encryption.Container"
     assert verdict(report).outcome == "blocked"
