@@ -236,7 +236,7 @@ def made_by_linux(name: str) -> Make:
     return make
 
 
-for _name in ("xfs", "btrfs", "ntfs"):
+for _name in ("xfs", "xfs-dirty", "xfs-dirty-4", "btrfs", "ntfs"):
     seed(f"{_name}-by-linux", markers=())(made_by_linux(_name))
 
 
