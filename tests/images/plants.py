@@ -176,7 +176,7 @@ GRUB_ROUNDS: Final = {
     ),
     "an initramfs without drivers": (
         Plant("Virtio", "failed", "Virtio.NoDriver", _EMPTY_INITRAMFS),
-        Plant("Nvme", "warning", "Nvme.NoDriver", "sed -i /nvme/d usr/lib/modules/*/modules.builtin"),
+        Plant("Nvme", "warning", "Nvme.NoDriver", "sed -i /nvme/Id usr/lib/modules/*/modules.builtin boot/config-*"),
         Plant("Malware", "failed", "Malware.Signature", _PACKED_EICAR, ("/srv/a.tgz!./x.com", None)),
         Plant("CloudInit", "warning", "CloudInit.NotInstalled", "rm usr/bin/cloud-init"),
         Plant("OnlineResizeFS", "warning", "OnlineResizeFS.NoCloudInit"),
