@@ -32,7 +32,7 @@ _AGENT: Final = (
 _EMPTY_INITRAMFS: Final = "echo init | cpio --quiet -o -H newc | gzip > $(ls boot/initrd.img-*)"
 _PACKED_EICAR: Final = (
     r"printf '%s%s' 'X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR' '-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*' > srv/x.com;"
-    " tar -C srv -czf srv/a.tgz ./x.com; rm srv/x.com"
+    " tar -C srv -czf srv/a.tgz x.com; rm srv/x.com"
 )
 
 
@@ -177,7 +177,7 @@ GRUB_ROUNDS: Final = {
     "an initramfs without drivers": (
         Plant("Virtio", "failed", "Virtio.NoDriver", _EMPTY_INITRAMFS),
         Plant("Nvme", "warning", "Nvme.NoDriver", "sed -i /nvme/Id usr/lib/modules/*/modules.builtin boot/config-*"),
-        Plant("Malware", "failed", "Malware.Signature", _PACKED_EICAR, ("/srv/a.tgz!./x.com", None)),
+        Plant("Malware", "failed", "Malware.Signature", _PACKED_EICAR, ("/srv/a.tgz!!x.com", None)),
         Plant("CloudInit", "warning", "CloudInit.NotInstalled", "rm usr/bin/cloud-init"),
         Plant("OnlineResizeFS", "warning", "OnlineResizeFS.NoCloudInit"),
         Plant("Dhcp", "warning", "Dhcp.NotConfigured", "rm etc/netplan/*"),

@@ -114,7 +114,7 @@ def line_of(report: Report, one: Plant, kernel: str) -> None:
         return
     path, beginning = one.place[0].format(kernel=kernel), one.place[1]
     places = [place for place in found.evidence if place.path == path]
-    assert places, (one, found)
+    assert places, (one, [place.path for place in found.evidence])
     if beginning is not None:
         assert any(place.line and beginning.strip() in (place.text or "") for place in places), (one, found)
 
