@@ -33,7 +33,7 @@ READ = {*KINDS, "xfs", "btrfs", "vfat", "ntfs", "iso9660"}
 def is_sound(*command: str | Path) -> bool:
     """Whether a checker of file systems says so; with some damage e2fsck goes round for ever."""
     try:
-        return subprocess.run([str(word) for word in command], capture_output=True, check=False, timeout=30).returncode == 0
+        return subprocess.run([str(word) for word in command], capture_output=True, check=False, timeout=10).returncode == 0
     except subprocess.TimeoutExpired:
         return False
 
