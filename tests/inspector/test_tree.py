@@ -5,7 +5,7 @@ import pytest
 from tests.inspector.memory import File, MemoryFileSystem, facts_of
 
 from findings import Unreadable  # isort: skip
-from tree import Tree  # isort: skip
+from tree import WALK_DEPTH_MAX, Tree  # isort: skip
 
 
 def test_links_are_resolved_inside_the_image() -> None:
@@ -54,3 +54,10 @@ def test_a_large_file_is_no_small_text() -> None:
     assert tree.read_head("/etc/passwd", 4) == b"xxxx"
     assert tree.read_text("/etc") is None
     assert tree.read_head("/etc/nothing", 4) is None
+
+
+def test_a_walk_sees_what_is_deep_and_says_so_where_it_is_too_deep() -> None:
+    deep, too_deep = "/".join("d" * WALK_DEPTH_MAX) + "/file", "/".join("d" * (WALK_DEPTH_MAX + 1)) + "/file"
+    assert f"/{deep}" in {found.path for found, _ in Tree(MemoryFileSystem({deep: b"x"})).walk()}
+    with pytest.raises(Unreadable, match="deep"):
+        list(Tree(MemoryFileSystem({too_deep: b"x"})).walk())

@@ -13,6 +13,8 @@ FILE_BYTES_MAX = 256 * 1024
 ENTRIES_MAX = 2_000_000
 LINKS_MAX = 40
 DEPTH_MAX = 64
+WALK_DEPTH_MAX = 256
+"""Deeper than any system's own files, and than what is asked for by path: what lies there is found too."""
 NAMES_OF_A_DIRECTORY_MAX = 8
 _CACHED_DIRECTORIES_MAX = 512
 _CACHED_ENTRIES_MAX = 4096
@@ -162,7 +164,7 @@ class Tree:
 
         A directory within itself (a cycle that only a forged file system has) is not entered again. One that has several names,
         which only a forged one has too, is walked under each of them, since what a file is depends on its path; raises
-        `Unreadable` for more names than a few.
+        `Unreadable` for more names than a few, and for folders deeper than any.
         """
         top = self.find(path)
         if top is None:
@@ -172,8 +174,10 @@ class Tree:
         while todo:
             parent, above = todo.pop()
             key = (id(parent.files), parent.files.identity(parent.node))
-            if parent.path.count("/") > DEPTH_MAX or (names[key] and _is_above(key, above)):
+            if names[key] and _is_above(key, above):
                 continue
+            if parent.path.count("/") > WALK_DEPTH_MAX:
+                raise Unreadable("PathTooDeep", f"folders more than {WALK_DEPTH_MAX} deep")
             names[key] += 1
             if names[key] > NAMES_OF_A_DIRECTORY_MAX:
                 raise Unreadable("DirectoryLinked", f"{parent.path} is a directory that has many names")
