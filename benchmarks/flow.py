@@ -38,6 +38,8 @@ _COMMANDS: Final = {
 _REGION: Final = "eu-1"
 _VENDORS: Final = 50
 _READY_TIMEOUT_S: Final = 60
+_ANSWERED_TIMEOUT_S: Final = 240
+"""Longer than any queue of these rates has taken."""
 
 
 class _Talk:
@@ -172,7 +174,7 @@ async def _publish_all(talk: _Talk, name: str, count: int, rate: float) -> list[
         if pause_s > 0:
             await asyncio.sleep(pause_s)
         asked.append(await talk.say(_request(PublishRequested, "account", vendor, image_id=image), image))
-    await _until(lambda: all(one in talk.answered for one in asked), 60, "requests answered")
+    await _until(lambda: all(one in talk.answered for one in asked), _ANSWERED_TIMEOUT_S, "requests answered")
     others = {talk.answered[one][1] for one in asked} - {"image.published"}
     if others:
         message = f"not published but {others}"

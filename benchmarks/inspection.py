@@ -30,6 +30,7 @@ _ALONE: Final = Path(__file__).with_name("alone.py")
 _GIB: Final = (1, 10, 100)
 _MORE_MB: Final = (0, 450, 1350)
 _FLAT: Final = 1.25
+_LOOK_EVERY_S: Final = 0.003
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +44,31 @@ class Run:
 
 def _run(*commands: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> Run:
     """Run commands side by side."""
-    began, peak, cpu_s = time.monotonic(), 0, 0.0
+    began, peak_kib, cpu_s = time.monotonic(), 0, 0.0
     running = [subprocess.Popen(one, stdout=subprocess.DEVNULL, env=environment) for one in commands]
-    for one in running:
-        _, status, used = os.wait4(one.pid, 0)
-        one.returncode = os.waitstatus_to_exitcode(status)
-        if one.returncode:
-            message = f"{one.args}: exit code {one.returncode}"
-            raise RuntimeError(message)
-        peak = max(peak, used.ru_maxrss * 1024)
-        cpu_s += used.ru_utime + used.ru_stime
-    return Run(time.monotonic() - began, peak / 1e6, cpu_s)
+    while running:
+        for one in list(running):
+            peak_kib = max(peak_kib, _peak_kib(one.pid))
+            ended, status, used = os.wait4(one.pid, os.WNOHANG)
+            if not ended:
+                continue
+            running.remove(one)
+            one.returncode = os.waitstatus_to_exitcode(status)
+            if one.returncode:
+                message = f"{one.args}: exit code {one.returncode}"
+                raise RuntimeError(message)
+            cpu_s += used.ru_utime + used.ru_stime
+        time.sleep(_LOOK_EVERY_S)
+    return Run(time.monotonic() - began, peak_kib * 1024 / 1e6, cpu_s)
+
+
+def _peak_kib(process_id: int) -> int:
+    """Return a process's peak so far. What wait4(2) tells begins with this program's own, in which the other was started."""
+    try:
+        status = Path(f"/proc/{process_id}/status").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0)
 
 
 def _alone(*words: str | Path) -> list[str]:
