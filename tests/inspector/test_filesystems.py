@@ -21,6 +21,7 @@ from tests.inspector.malware import rules_of
 from tests.inspector.memory import facts_of
 
 from filesystems import open_file_system  # isort: skip
+from findings import Unreadable  # isort: skip
 from filesystems.base import FileSystem  # isort: skip
 from part import Part  # isort: skip
 from tree import Tree  # isort: skip
@@ -264,7 +265,6 @@ def test_subvolumes_by_path_and_number(by_linux: Callable[[str], Path], opened: 
     assert Tree(home).names("/") == ["somebody"]
     assert Tree(files.subvolume("subvolid=5")).names("/") == ["@", "@home", "a-link-in-the-top-directory"]
     assert [Tree(one).names("/")[0] for one in files.roots()] == ["@", "bin", "somebody", "@"]
-    from findings import Unreadable
 
     for options in ("subvol=nowhere", "subvol=@/etc", "subvolid=4711", "subvol=a-link-in-the-top-directory"):
         with pytest.raises((Unreadable, KeyError)):
@@ -289,6 +289,26 @@ def test_a_small_fat32_is_one_as_for_linux(tmp_path: Path, opened: Open) -> None
     tool("truncate", "-s", "12M", tmp_path / "image")
     tool("mkfs.vfat", "-F", "32", "-s", "1", tmp_path / "image")
     assert Tree(opened(tmp_path / "image")).names("/") == []
+
+
+@pytest.mark.parametrize(("bits", "mib"), [(16, 20), (32, 40)])
+def test_where_a_folder_of_fat_begins_has_two_words_in_fat32_alone(bits: int, mib: int, tmp_path: Path, opened: Open) -> None:
+    """The higher is nothing in FAT16; in FAT32 it makes a cluster that there is not, which Linux does not read either."""
+    image = tmp_path / "image"
+    tool("truncate", "-s", f"{mib}M", image)
+    tool("mkfs.vfat", "-F", bits, "-s", "1", image)
+    tool("mmd", "-i", image, "::/FOLDER")
+    (tmp_path / "file").write_text("x")
+    tool("mcopy", "-i", image, tmp_path / "file", "::/FOLDER/FILE")
+    data = bytearray(image.read_bytes())
+    data[data.index(b"FOLDER     ") + 21] = 0x40
+    image.write_bytes(data)
+    tree = Tree(opened(image))
+    if bits == 16:
+        assert [name.lower() for name in tree.names("/FOLDER")] == ["file"]
+    else:
+        with pytest.raises(Unreadable, match="which there is not"):
+            tree.names("/FOLDER")
 
 
 NTFS_OPTIONS = {"4k": (), "512": ("-c", "512"), "64k": ("-c", "65536"), "compressed": ("-C",)}

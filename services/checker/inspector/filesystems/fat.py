@@ -23,6 +23,7 @@ _PAGE_BYTES = 4096
 _PAGES_KEPT = 64
 _LABEL_AMONG_MAX = 4096
 _LONG_NAME, _VOLUME, _DIRECTORY = 0x0F, 0x08, 0x10
+_BAD = {12: 0xFF7, 16: 0xFFF7, 32: 0x0FFFFFF7}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ class FatFileSystem(FileSystem):
             name = _long_name(pieces) if pieces and checksum == _checksum(entry[:11]) else _short_name(entry)
             pieces = {}
             if not attributes & _VOLUME and name not in {".", ".."}:
-                yield name, _parse(place, entry)
+                yield name, _parse(place, entry, wide=self._bits == 32)
 
     def _entries(self, node: Entry) -> Iterator[tuple[int, bytes]]:
         """Yield the entries in use, with their places, up to the mark of the end."""
@@ -132,11 +133,17 @@ class FatFileSystem(FileSystem):
         return runs
 
     def _runs(self, cluster: int) -> list[tuple[int, int]]:
-        """Return where the chain's clusters lie, joined where they follow each other; raises `Unreadable` for one without end."""
+        """Return where the chain's clusters lie, joined where they follow each other.
+
+        Raises `Unreadable` for one without end, or that leads to a cluster that there is not: Linux reads no such file.
+        """
         runs: list[tuple[int, int]] = []
         count = 0
-        while 2 <= cluster < self._clusters + 2:
+        # From the mark of a bad cluster on, all numbers end a chain.
+        while cluster < _BAD[self._bits] if count else cluster:
             count += 1
+            if not 2 <= cluster < self._clusters + 2:
+                raise Unreadable("FatDamaged", f"a chain of clusters leads to cluster {cluster}, which there is not")
             if count > self._clusters:
                 raise Unreadable("FatLoop", "a chain of clusters leads back to itself")
             at = self._data_at + (cluster - 2) * self._cluster
@@ -182,8 +189,10 @@ class FatFileSystem(FileSystem):
         return is_directory, node.cluster if is_directory else node.place
 
 
-def _parse(place: int, entry: bytes) -> Entry:
+def _parse(place: int, entry: bytes, *, wide: bool) -> Entry:
     high, time, date, low, size = struct.unpack("<HHHHI", entry[20:32])
+    # Of a FAT12 or FAT16 it is no part of the number, but whatever OS/2 kept there.
+    high = high if wide else 0
     try:
         when = dt.datetime(
             1980 + (date >> 9), date >> 5 & 15, date & 31, time >> 11, time >> 5 & 63, (time & 31) * 2, tzinfo=dt.UTC
