@@ -16,7 +16,10 @@ import pytest
 
 from containers import look, open_disk
 from demo.partitions import run
+from filesystems import open_file_system
+from filesystems.base import FileSystem
 from findings import Unreadable, attempt
+from part import Part
 from tests.images.conftest import COUNTED
 from tests.images.inputs import in_limits, listing, many, on_disk, one
 from tests.inspector.disks import item, report_of
@@ -36,6 +39,13 @@ def is_sound(*command: str | Path) -> bool:
         return subprocess.run([str(word) for word in command], capture_output=True, check=False, timeout=10).returncode == 0
     except subprocess.TimeoutExpired:
         return False
+
+
+def is_finished(path: Path) -> bool:
+    """Whether a file system is read as its first mount leaves it."""
+    with path.open("rb") as file:
+        files = attempt(lambda: open_file_system(Part(file, 0, path.stat().st_size)))
+        return isinstance(files, FileSystem) and files.unfinished is None
 
 
 def unread_by_linux(path: Path, names: set[str], folder: Path) -> set[str]:
@@ -60,6 +70,9 @@ def test_hundreds_of_damaged_ext_file_systems_do_no_harm_and_sound_ones_are_read
     found = dict(zip(files, in_limits(listing, files), strict=True))
     compared = 0
     for path, told in found.items():
+        if isinstance(told, dict) and is_finished(path):
+            # We read what a journal holds; debugfs does once it is written back.
+            is_sound("e2fsck", "-fy", "-E", "journal_only", path)
         if isinstance(told, dict) and is_sound("e2fsck", "-fn", path):
             folder = path.with_suffix(".dump")
             folder.mkdir()
