@@ -5,7 +5,6 @@ planted in its files: they are never changed, and as long as they are all on the
 more seeds need only be imported by `tests/fuzz/__init__.py`.
 """
 
-import lzma
 import os
 import re
 import shutil
@@ -16,13 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.inspector.disks import FSTAB, MIB, ROOT_UUID, Root, tool
+from tests.inspector.disks import FSTAB, MIB, ROOT_UUID, Root, tool, unpack_made_by_linux
 from tests.inspector.journals import Journal, Transaction, blocks_of
 from tests.inspector.linux_roots import NOWHERE, grub_cfg
 from tests.inspector.volumes import Lv, lvm, mbr, put
 
 Make = Callable[[Path], Path]
-DATA: Final = Path(__file__).resolve().parents[1] / "inspector" / "data"
 _FSTAB_FAULT: Final = f"UUID={NOWHERE} /fuzz-data ext4 defaults 0 2\n"
 _GRUB_FAULT: Final = "22222222-0000-4000-8000-0badf00dfa11"
 _SHADOW_FAULT: Final = "fuzz-nobody::20000::::::\n"
@@ -223,14 +221,7 @@ def made_by_linux(name: str) -> Make:
 
     def make(folder: Path) -> Path:
         image = folder / "image"
-        packed = lzma.decompress((DATA / f"{name}.img.xz").read_bytes())
-        with image.open("wb") as file:
-            for at in range(0, len(packed), MIB):
-                piece = packed[at : at + MIB]
-                if any(piece):
-                    file.seek(at)
-                    file.write(piece)
-            file.truncate(len(packed))
+        unpack_made_by_linux(name, image)
         return image
 
     return make

@@ -8,8 +8,8 @@ from typing import Final
 
 from tests.fuzz.mutant import Copy
 from tests.fuzz.repairs import REPAIRS
-from tests.fuzz.seeds import DATA, Make, by_debugfs, ext, faulty, made_by_linux, seed
-from tests.inspector.disks import tool
+from tests.fuzz.seeds import Make, by_debugfs, ext, faulty, made_by_linux, seed
+from tests.inspector.disks import DATA, tool
 from tests.inspector.volumes import mbr
 
 _HIVES: Final = {"SYSTEM": "system", "SOFTWARE": "software", "SAM": "other", "SECURITY": "other", "DEFAULT": "other"}

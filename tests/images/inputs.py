@@ -20,6 +20,7 @@ from filesystems import open_file_system
 from findings import Unreadable, attempt
 from part import Part
 from tests.images.fetch import fetch, member, members
+from tests.inspector.disks import write_with_holes
 from tree import Tree
 
 if TYPE_CHECKING:
@@ -57,14 +58,7 @@ def many(name: str, pattern: str, folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _write(target: Path, data: bytes) -> None:
-    """Write a file, holes left out: most of a small file system is one."""
-    with target.open("wb") as file:
-        for at in range(0, len(data), _PIECE_BYTES):
-            piece = data[at : at + _PIECE_BYTES]
-            if any(piece):
-                file.seek(at)
-                file.write(piece)
-        file.truncate(len(data))
+    write_with_holes(target, (data[at : at + _PIECE_BYTES] for at in range(0, len(data), _PIECE_BYTES)))
 
 
 def _unpacked(path: str, data: bytes) -> bytes:

@@ -1,17 +1,13 @@
 """Disk images made once for all tests that only read them."""
 
-import lzma
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.inspector.disks import MIB, ext4, gpt, qcow2
+from tests.inspector.disks import ext4, gpt, qcow2, unpack_made_by_linux
 from tests.inspector.journals import Journal, Make, small
-
-DATA = Path(__file__).with_name("data")
 
 
 @pytest.fixture(scope="session")
@@ -39,10 +35,7 @@ def by_linux(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     def unpack(name: str) -> Path:
         if name not in known:
             known[name] = folder / name
-            with lzma.open(DATA / f"{name}.img.xz") as packed, known[name].open("wb") as image:
-                while piece := packed.read(MIB):
-                    image.seek(len(piece), os.SEEK_CUR) if not any(piece) else image.write(piece)
-                image.truncate(image.tell())
+            unpack_made_by_linux(name, known[name])
         return known[name]
 
     return unpack

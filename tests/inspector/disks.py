@@ -1,12 +1,13 @@
 """Small disk images made without mounts or root's powers: a Debian as the inspector knows one, whole or with planted troubles."""
 
 import atexit
+import lzma
 import os
 import shutil
 import struct
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.checker.databases import recent_databases
 from tests.inspector.linux_roots import complete
 
 MIB: Final = 1 << 20
+DATA: Final = Path(__file__).with_name("data")
 ROOT_UUID: Final = "11111111-2222-4333-8444-555555555555"
 PART_UUID: Final = "AAAAAAAA-BBBB-4CCC-8DDD-EEEEEEEEEEEE"
 KERNEL: Final = "6.1.0-18-amd64"
@@ -30,6 +32,23 @@ OS_RELEASE: Final = 'ID=debian\nNAME="Debian GNU/Linux"\nVERSION_ID="12"\n'
 DPKG_STATUS: Final = "Package: base-files\nStatus: install ok installed\nArchitecture: amd64\nVersion: 12.4+deb12u5\n"
 FSTAB: Final = f"# file systems\nUUID={ROOT_UUID} / ext4 errors=remount-ro 0 1\n"
 _TOOLS: Final = {**os.environ, "PATH": f"/usr/sbin:/sbin:{os.environ['PATH']}"}
+
+
+def write_with_holes(target: Path, pieces: Iterable[bytes]) -> None:
+    """Write a file piece by piece, those of nothing but zeros left out: most of a small file system is one."""
+    with target.open("wb") as file:
+        for piece in pieces:
+            if any(piece):
+                file.write(piece)
+            else:
+                file.seek(len(piece), os.SEEK_CUR)
+        file.truncate(file.tell())
+
+
+def unpack_made_by_linux(name: str, target: Path) -> None:
+    """Unpack an image that Linux itself made: see data/make.sh."""
+    with lzma.open(DATA / f"{name}.img.xz") as packed:
+        write_with_holes(target, iter(lambda: packed.read(MIB), b""))
 
 
 def tool(*command: str | Path, stdin: str | None = None) -> None:
