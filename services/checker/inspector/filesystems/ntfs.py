@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import BinaryIO, ClassVar
 
+from filesystems import ntfs_log
 from filesystems.base import DIRECTORY_BYTES_MAX, FileSystem, Node, Stat
-from findings import Unreadable
+from findings import Unreadable, attempt
 from part import Part
 
-_ROOT, _VOLUME_RECORD, _FIRST_USER_RECORD = 5, 3, 16
+_LOG_RECORD, _VOLUME_RECORD, _ROOT, _FIRST_USER_RECORD = 2, 3, 5, 16
+_HIBERNATION_FILE = "hiberfil.sys"
 _RECORDS_KEPT = 512
 _COMPRESSED_BYTES_MAX = 4 * 2**30
 _DOS_NAME = 2
@@ -26,7 +28,10 @@ def is_it(part: Part) -> bool:
 
 def open_it(part: Part) -> FileSystem:
     """Open it; raises `Unreadable` if its boot sector makes no sense."""
-    return NtfsFileSystem(part)
+    found = NtfsFileSystem(part)
+    left = attempt(found.outstanding)
+    found.unfinished = f"its journal cannot be read: {left}" if isinstance(left, Unreadable) else left
+    return found
 
 
 class NtfsFileSystem(FileSystem):
@@ -50,6 +55,12 @@ class NtfsFileSystem(FileSystem):
 
         names = self._record(_VOLUME_RECORD).attributes[ATTRIBUTE_TYPE_CODE.VOLUME_NAME]
         return names[0].header.open().read(256).decode("utf-16-le", "replace") or None if names else None
+
+    def outstanding(self) -> str | None:
+        """Return what Windows would still change when it starts, a clause, None for nothing: left in the journal or in memory."""
+        hibernation = next((node for name, node in self.children(_ROOT) if name.lower() == _HIBERNATION_FILE), None)
+        slept = None if hibernation is None else ntfs_log.hibernated(self.open(hibernation).read(4))
+        return slept or ntfs_log.outstanding(self.open(_LOG_RECORD))
 
     def _record(self, number: int) -> Node:
         with self._part.one_question():

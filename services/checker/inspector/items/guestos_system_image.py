@@ -40,7 +40,7 @@ def _unfinished(facts: Facts) -> Item | None:
         return None
     advice = (
         "shut the system down cleanly before its disk is copied, or mount each file system named once and unmount it"
-        " (ext: e2fsck -f)"
+        " (ext: e2fsck -f; Windows: powercfg /h off, then shutdown /s /t 0)"
     )
     return Item(NAME, "unsupported", "SystemImage.JournalNotReplayed", evidence=found, advice=advice)
 
