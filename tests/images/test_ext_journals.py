@@ -42,12 +42,15 @@ def read(image: Path) -> tuple[str | None, int, dict[str, list[object]]]:
 
 @pytest.mark.parametrize("name", sorted(KINDS.keys() - {"fast"}))
 def test_what_linux_was_stopped_in_is_read_as_it_replays_it(name: str, tmp_path: Path) -> None:
+    replayed = 0
     for image, shown in dirty(name, tmp_path):
-        unfinished, replayed, found = read(image)
+        unfinished, blocks, found = read(image)
         assert unfinished is None
-        assert replayed > 0
         assert found == shown
-        COUNTED["journals replayed as Linux does"] += 1
+        replayed += blocks > 0
+    # Now and then Linux has just written everything back.
+    assert replayed > 0
+    COUNTED["journals replayed as Linux does"] += replayed
 
 
 def test_fast_commits_of_linux_are_told(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import random
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -215,7 +214,8 @@ def test_containers_hold_the_bytes_that_qemu_reads(package: str, member: str, tm
         # Of Virtual PC's disks QEMU takes whole cylinders, which is what Virtual PC shows.
         beyond = header.virtual_size_bytes - raw.stat().st_size
         assert 0 <= beyond < (CYLINDER_BYTES_MAX if CONTAINERS[package, member] == "vpc" else 1)
-        with closing(open_disk(descriptor, header)) as disk, raw.open("rb") as other:
+        disk = open_disk(descriptor, header)
+        with raw.open("rb") as other:
             for at in places(other.fileno(), raw.stat().st_size):
                 disk.seek(at)
                 other.seek(at)
@@ -247,8 +247,7 @@ def judged_container(path: Path) -> str:
         disk = attempt(lambda: open_disk(descriptor, header))
         if isinstance(disk, Unreadable):
             return str(disk)
-        with closing(disk):
-            found = attempt(lambda: find(disk, header.virtual_size_bytes, lambda *_: None, []))
+        found = attempt(lambda: find(disk, header.virtual_size_bytes, lambda *_: None, []))
         return header.format if not isinstance(found, Unreadable) else str(found)
     finally:
         os.close(descriptor)
