@@ -22,7 +22,7 @@ SOURCES = ("windows",)
 BEFORE = (
     *("__future__", "atexit", "bisect", "ctypes", "datetime", "logging", "ntpath", "pathlib", "pprint", "string", "textwrap"),
     *("threading", "traceback", "urllib.parse", "uuid", "encodings.utf_16_le", "encodings.utf_16_be", "encodings.latin_1"),
-    "backports.zstd",
+    *("backports.zstd", "isal.isal_zlib"),
     *("dissect.util.stream", "dissect.util.ts", "dissect.util.sid", "dissect.util.compression.lzo", "dissect.util.hash.crc32c"),
 )
 """What the parsers import of others, and codecs found by name: run before confinement, since some are shared objects."""

@@ -3,11 +3,12 @@
 
 import struct
 import sys
-import zlib
 from array import array
 from collections.abc import Callable
 from dataclasses import replace
 from typing import BinaryIO
+
+from isal import isal_zlib
 
 from containers.blocks import BlockDisk, Numbers, Packed, as_file
 from containers.header import SECTOR, TABLE_BYTES_MAX, VIRTUAL_BYTES_MAX, Header, Image, Trouble
@@ -66,7 +67,7 @@ def _compression(head: bytes) -> int:
 
 
 def _inflate_zlib(data: bytes, cluster: int) -> bytes:
-    return _whole(zlib.decompressobj(-12).decompress(data, cluster), cluster)
+    return _whole(isal_zlib.decompressobj(-12).decompress(data, cluster), cluster)
 
 
 def _inflate_zstd(data: bytes, cluster: int) -> bytes:

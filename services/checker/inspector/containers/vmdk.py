@@ -5,10 +5,11 @@ A disk of several files is refused: a descriptor names neighbours, which a stran
 """
 
 import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
+
+from isal import isal_zlib
 
 from containers.blocks import BlockDisk, Numbers, Packed, as_file
 from containers.header import SECTOR, TABLE_BYTES_MAX, VIRTUAL_BYTES_MAX, Header, Image, Trouble
@@ -94,7 +95,7 @@ def _inflate(image: Image, extent: _Extent, packed: Packed) -> bytes:
     # What does not shrink is stored with a few bytes more than a grain has.
     data = image.read(packed.offset + at + 4, min(length, packed.length * 2))
     wanted = packed.length
-    grain = zlib.decompressobj().decompress(data, wanted)
+    grain = isal_zlib.decompressobj().decompress(data, wanted)
     if len(grain) != wanted:
         raise Unreadable("Malformed", f"a compressed grain of {len(grain)} bytes where {wanted} are due")
     return grain

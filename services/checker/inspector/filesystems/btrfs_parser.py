@@ -7,7 +7,6 @@ Importing this imports the parser, and puts the bounded tree and decoder in plac
 import io
 import stat
 import struct
-import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from backports.zstd import DecompressionParameter, ZstdDecompressor
 from dissect.btrfs import btrfs, stream, tree
 from dissect.btrfs.c_btrfs import c_btrfs
 from dissect.util.compression import lzo
+from isal import isal_zlib
 
 from filesystems.base import Node
 from findings import Unreadable
@@ -203,7 +203,7 @@ def decode_extent(data: bytes, compression: int, encryption: int, sector_size: i
     if encryption:
         raise Unreadable("Encrypted", "an encrypted extent")
     if compression == c_btrfs.BTRFS_COMPRESS_ZLIB:
-        return zlib.decompressobj().decompress(data, _UNPACKED_BYTES_MAX)
+        return isal_zlib.decompressobj().decompress(data, _UNPACKED_BYTES_MAX)
     if compression == c_btrfs.BTRFS_COMPRESS_ZSTD:
         unpacker = ZstdDecompressor(options={DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG_MAX})
         return unpacker.decompress(data, _UNPACKED_BYTES_MAX)

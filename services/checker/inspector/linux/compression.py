@@ -10,12 +10,12 @@ import bz2
 import lzma
 import struct
 import time
-import zlib
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 import cramjam
 from backports import zstd
+from isal import isal_zlib
 
 from findings import Unreadable
 from forward import Forward
@@ -111,7 +111,7 @@ class _Zlib:
     """zlib's object with the manners of the others."""
 
     def __init__(self, wbits: int) -> None:
-        self._zlib, self._tail = zlib.decompressobj(wbits=wbits), b""
+        self._zlib, self._tail = isal_zlib.decompressobj(wbits=wbits), b""
 
     @property
     def eof(self) -> bool:
