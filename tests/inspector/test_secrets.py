@@ -6,15 +6,18 @@ import json
 import subprocess
 import zlib
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from tests.inspector.memory import File, facts_of
+from tests.inspector.memory import File, MemoryFileSystem, facts_of
 
-from findings import Item  # isort: skip
+from facts import Facts  # isort: skip
+from findings import Item, Unreadable  # isort: skip
 from items import security_secrets  # isort: skip
 from security.leftovers.identity import host_keys  # isort: skip
 from security.leftovers.secret import is_placeholder, masked  # isort: skip
+from volumes.volume import Partition, Volume  # isort: skip
 
 PASSWD = """root:x:0:0:root:/root:/bin/bash
 alice:x:1000:1000::/home/alice:/bin/bash
@@ -262,6 +265,45 @@ AUTHORIZED: list[tuple[Files, str, int]] = [
     ({"/root/.ssh/authorized_keys": f'no-pty,command="echo a" {PUBLIC}\n'}, "/root/.ssh/authorized_keys", 1),
     ({"/etc/ssh/sshd_config": "AuthorizedKeysFile /etc/ssh/keys/%u\n", "/etc/ssh/keys/alice": PUBLIC}, "/etc/ssh/keys/alice", 1),
 ]
+
+
+def with_unmounted(files: Files, mapper: str | None = None) -> tuple[Facts, MemoryFileSystem]:
+    facts, second = facts_of({"etc/passwd": PASSWD}), MemoryFileSystem(files)
+    facts.volumes.append(Volume(Partition(2, 1 << 30, 1 << 30, mapper=mapper), "ext4", files=second))
+    return facts, second
+
+
+@pytest.mark.parametrize(("mapper", "name"), [(None, "partition 2"), ("data-old", "/dev/mapper/data-old")])
+def test_a_volume_that_nothing_mounts_is_searched(keys: dict[str, bytes], mapper: str | None, name: str) -> None:
+    files: Files = {"key": keys["ec"], "alice/x.txt": f"token {GITHUB}", "alice/tests/key": keys["ec"]}
+    item = security_secrets.judge(with_unmounted(files, mapper)[0])
+    assert (item.level, item.code) == ("failed", "Secrets.PrivateKey")
+    assert sorted(one.path or "" for one in item.evidence) == [f"{name}:/alice/x.txt", f"{name}:/key"]
+
+
+def test_of_another_system_the_usual_places_are_searched(keys: dict[str, bytes]) -> None:
+    files: Files = {"etc/app/key": keys["ec"], "usr/lib/app/key": keys["ec"], "home/test/key": keys["pem"]}
+    item = security_secrets.judge(with_unmounted(files)[0])
+    assert sorted(one.path or "" for one in item.evidence) == ["partition 2:/etc/app/key", "partition 2:/home/test/key"]
+
+
+def test_a_volume_that_is_mounted_is_not_searched_twice(keys: dict[str, bytes]) -> None:
+    for point, there in {"/srv": "/srv", "/etc": "/etc", "/opt/a/b": "partition 2:"}.items():
+        facts, second = with_unmounted({"key": keys["ec"]})
+        facts.files().mount(point, second)
+        assert [one.path for one in security_secrets.judge(facts).evidence] == [f"{there}/key"]
+
+
+def test_a_volume_that_cannot_be_walked_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts, second = with_unmounted({"key": b"x"})
+
+    def broken(_: str) -> NoReturn:
+        code, text = "Malformed", "a directory that makes no sense"
+        raise Unreadable(code, text)
+
+    monkeypatch.setattr(second, "children", broken)
+    item = security_secrets.judge(facts)
+    assert (item.level, item.code) == ("unsupported", "Secrets.NotAllSeen")
 
 
 @pytest.mark.parametrize(("files", "path", "line"), AUTHORIZED)

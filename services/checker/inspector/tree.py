@@ -49,12 +49,16 @@ class Tree:
     def __init__(self, root: FileSystem, *, entries_max: int = ENTRIES_MAX) -> None:
         self.root = root
         self._mounts: dict[str, FileSystem] = {}
+        self._mounted_in: dict[str, set[str]] = {}
         self._entries_left = entries_max
         self._cache: dict[str, dict[str, Node]] = {}
 
     def mount(self, path: str, files: FileSystem) -> None:
         """Show `files` at `path` from now on, whether or not there is such a directory."""
-        self._mounts["/" + path.strip("/")] = files
+        path = "/" + path.strip("/")
+        folder, slash, name = path.rpartition("/")
+        self._mounted_in.setdefault(folder + slash, set()).add(name)
+        self._mounts[path] = files
         self._cache.clear()
 
     @property
@@ -156,8 +160,7 @@ class Tree:
         if found is None or found.stat().kind != stat.S_IFDIR:
             return []
         below = found.path.rstrip("/")
-        mounted = {one.rpartition("/")[2] for one in self._mounts if one.rpartition("/")[0] == below}
-        return sorted(self._children(found).keys() | mounted)
+        return sorted(self._children(found).keys() | self._mounted_in.get(f"{below}/", set()))
 
     def walk(self, path: str = "/") -> Iterator[tuple[Found, Stat]]:
         """Yield everything beneath `path`, links not followed, mounts entered, each directory before what is in it.
@@ -181,15 +184,26 @@ class Tree:
             names[key] += 1
             if names[key] > NAMES_OF_A_DIRECTORY_MAX:
                 raise Unreadable("DirectoryLinked", f"{parent.path} is a directory that has many names")
-            files, prefix = parent.files, f"{parent.path.rstrip('/')}/"
-            for name, node in files.children(parent.node):
-                self._count()
-                mounted = self._mounts.get(prefix + name)
-                child = Found(prefix + name, files, node) if mounted is None else Found(prefix + name, mounted, mounted.root)
+            for child in self._listed(parent):
                 facts = child.files.stat(child.node)
                 yield child, facts
                 if facts.kind == stat.S_IFDIR:
                     todo.append((child, (key, above)))
+
+    def _listed(self, parent: Found) -> Iterator[Found]:
+        """Yield what is in a directory, and mounts whose own directory is not there: systemd makes it (systemd.mount(5))."""
+        files, prefix = parent.files, f"{parent.path.rstrip('/')}/"
+        for name, node in files.children(parent.node):
+            self._count()
+            mounted = self._mounts.get(prefix + name)
+            yield Found(prefix + name, files, node) if mounted is None else Found(prefix + name, mounted, mounted.root)
+        for name in self._mounted_in.get(prefix, ()):
+            if not self._has(parent, name):
+                yield Found(prefix + name, self._mounts[prefix + name], self._mounts[prefix + name].root)
+
+    def _has(self, parent: Found, name: str) -> bool:
+        """Whether the directory itself has an entry of that name."""
+        return (name.lower() if parent.files.ignores_case else name) in self._children(parent)
 
 
 _Key = tuple[int, object]

@@ -3,7 +3,6 @@
 
 from facts import Facts
 from findings import Evidence, Item
-from volumes.volume import Partition
 
 NAME = "GUESTOS.SystemImage"
 FAMILIES = frozenset({"linux", "windows"})
@@ -15,7 +14,7 @@ def judge(facts: Facts) -> Item:
     if facts.header.format == "iso" or (any(volume.kind == "iso9660" for volume in facts.volumes) and facts.root is None):
         return Item(NAME, "failed", "SystemImage.InstallationMedium", "iso", advice=advice)
     if facts.root is not None:
-        return _unfinished(facts) or Item(NAME, "ok", value=_named(facts.root.partition))
+        return _unfinished(facts) or Item(NAME, "ok", value=facts.root.partition.shown)
     if any(volume.kind in {"luks", "bitlocker"} for volume in facts.volumes) or facts.header.encrypted:
         return Item(NAME, "unsupported", "SystemImage.Encrypted", advice="the disk is encrypted and was not looked into")
     reason = facts.unreadable or (facts.root_reasons[0] if facts.root_reasons else None)
@@ -32,7 +31,7 @@ def judge(facts: Facts) -> Item:
 def _unfinished(facts: Facts) -> Item | None:
     """Find file systems that their first mount changes in a way that was not seen: what was judged is not what will start."""
     found = tuple(
-        Evidence(text=f"{_named(volume.partition)} ({volume.kind}): {volume.files.unfinished}")
+        Evidence(text=f"{volume.partition.shown} ({volume.kind}): {volume.files.unfinished}")
         for volume in facts.volumes
         if volume.files is not None and volume.files.unfinished is not None
     )
@@ -43,7 +42,3 @@ def _unfinished(facts: Facts) -> Item | None:
         " (ext: e2fsck -f; Windows: powercfg /h off, then shutdown /s /t 0)"
     )
     return Item(NAME, "unsupported", "SystemImage.JournalNotReplayed", evidence=found, advice=advice)
-
-
-def _named(place: Partition) -> str:
-    return f"partition {place.number}" if place.mapper is None else f"/dev/mapper/{place.mapper}"

@@ -33,7 +33,7 @@ class Place:
         path = "/" + path.lstrip("/")
         if self.mount is not None:
             return self.mount.rstrip("/") + path
-        return f"partition {self.volume.partition.number if self.volume else 0}:{path}"
+        return path if self.volume is None else f"{self.volume.partition.shown}:{path}"
 
     def find(self, path: str) -> Found | None:
         """Return the regular file that a boot loader calls `path` here."""

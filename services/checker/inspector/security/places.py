@@ -26,6 +26,7 @@ _ALWAYS = (
     "/data",
     "/var/lib/cloud",
 )
+PLACES_IN_ANY_SYSTEM = tuple(f"{folder}/" for folder in _ALWAYS)
 _ALWAYS_IN_WINDOWS = (
     "/Users",
     "/ProgramData/ssh",
@@ -90,7 +91,7 @@ def places_of_secrets(facts: Facts) -> tuple[str, ...]:
     if family_of(facts) == "windows":
         return tuple(f"{folder}/" for folder in _ALWAYS_IN_WINDOWS)
     known = facts.get(homes)
-    always = tuple(f"{folder}/" for folder in _ALWAYS)
+    always = PLACES_IN_ANY_SYSTEM
     own = () if isinstance(known, Unreadable) else (f"{home}/" for _, home in known)
     return always + tuple(home for home in own if not home.startswith(always))
 
@@ -100,7 +101,8 @@ def is_place_of_secrets(path: str, places: tuple[str, ...]) -> bool:
     if not path.startswith(places):
         return False
     folders = path.split("/")[1:-1]
-    if folders[0] == "Users" and any(one in path.lower() for one in _PUBLIC_IN_WINDOWS):
+    top = folders[:1]
+    if top == ["Users"] and any(one in path.lower() for one in _PUBLIC_IN_WINDOWS):
         return False
     # An account may be called test.
-    return not _PUBLIC.intersection(folders[2:] if folders[0] in {"home", "Users"} else folders[1:])
+    return not _PUBLIC.intersection(folders[2:] if top in (["home"], ["Users"]) else folders[1:])

@@ -7,17 +7,18 @@ Nothing of a file is kept unless an item will look at it again: a system may hav
 import stat
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
 from facts import Facts
 from family import family_of
-from filesystems.base import Stat
+from filesystems.base import FileSystem, Stat
 from findings import Unreadable, attempt
 from security.budget import cpu_budget_s
-from security.places import is_place_of_secrets, places_of_secrets
-from tree import Found
+from security.places import PLACES_IN_ANY_SYSTEM, is_place_of_secrets, places_of_secrets
+from tree import Found, Tree
+from volumes.volume import Volume
 
 PRIVILEGED_MAX = 4096
 NOTABLE_MAX = 8192
@@ -26,6 +27,9 @@ CPU_S_MAX = 60.0
 _LOOK_EVERY = 1000
 _EXECUTABLE = 0o111
 _CAPABILITY = "security.capability"
+_TOP_OF_A_SYSTEM = ("/etc", "/usr")
+Counted = Callable[[Iterator[tuple[Found, Stat]]], Iterator[tuple[Found, Stat]]]
+"""Passes on the regular files of a walk, and ends it once it takes too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +54,26 @@ class Files:
 
 
 def all_files(facts: Facts) -> Files:
-    """Probe: the walk."""
-    files = Files()
-    ended = attempt(lambda: _walk(facts, files))
-    if isinstance(ended, Unreadable):
-        files.unread.append(ended)
+    """Probe: the walk, over the system's own files, then over those of volumes that it does not mount."""
+    files, until = Files(), time.process_time() + cpu_budget_s(CPU_S_MAX)
+
+    def counted(walk: Iterator[tuple[Found, Stat]]) -> Iterator[tuple[Found, Stat]]:
+        for found, inode in walk:
+            files.count += 1
+            if files.count % _LOOK_EVERY == 0:
+                # How many there will be is not known before the end.
+                facts.tell("files", files.count, files.count + _LOOK_EVERY)
+                if time.process_time() > until:
+                    raise Unreadable("TooManyFiles", f"after {files.count:,} files the CPU time for walking them was used up")
+            if inode.kind == stat.S_IFREG:
+                yield found, inode
+
+    walks = [lambda: _walk(facts, files, counted)]
+    walks += [lambda volume=volume: _walk_unmounted(volume, files, counted) for volume in _unmounted(facts)]  # type: ignore[misc]
+    for walk in walks:
+        ended = attempt(walk)
+        if isinstance(ended, Unreadable):
+            files.unread.append(ended)
     if len(files.privileged) >= PRIVILEGED_MAX:
         files.unread.append(Unreadable("TooManyPrivileged", f"more than {PRIVILEGED_MAX} setuid, setgid or capability files"))
     if len(files.notable) >= NOTABLE_MAX:
@@ -62,23 +81,42 @@ def all_files(facts: Facts) -> Files:
     return files
 
 
-def _walk(facts: Facts, files: Files) -> None:
+def _walk(facts: Facts, files: Files, counted: Counted) -> None:
     places, windows = places_of_secrets(facts), family_of(facts) == "windows"
-    until = time.process_time() + cpu_budget_s(CPU_S_MAX)
-    for found, inode in _everything(facts, places):
-        files.count += 1
-        if files.count % _LOOK_EVERY == 0:
-            # How many there will be is not known before the end.
-            facts.tell("files", files.count, files.count + _LOOK_EVERY)
-            if time.process_time() > until:
-                raise Unreadable("TooManyFiles", f"after {files.count:,} files the CPU time for walking them was used up")
-        if inode.kind != stat.S_IFREG:
-            continue
+    for found, inode in counted(_everything(facts, places)):
         rights = _rights(found, inode)
         if rights and len(files.privileged) < PRIVILEGED_MAX:
             files.privileged.append(Privileged(found.path, rights))
-        if 0 < inode.size <= NOTABLE_BYTES_MAX and len(files.notable) < NOTABLE_MAX and _is_place(found, places, windows=windows):
+        if _is_small(inode) and len(files.notable) < NOTABLE_MAX and _is_place(found, places, windows=windows):
             files.notable.append((found, inode.size))
+
+
+def _unmounted(facts: Facts) -> list[Volume]:
+    """Return the volumes of which the system shows no file, though everybody who has the image can read them."""
+    tree = facts.files()
+    devices = [one.device for point, one in tree.file_systems.items() if _is_shown(tree, point, one)]
+    return [one for one in facts.volumes if one.files is not None and all(one.files.device is not other for other in devices)]
+
+
+def _is_shown(tree: Tree, point: str, files: FileSystem) -> bool:
+    """Whether what is mounted at `point` is found there: folders above it may be missing."""
+    found = attempt(lambda: tree.find(point))
+    return isinstance(found, Found) and found.files is files
+
+
+def _walk_unmounted(volume: Volume, files: Files, counted: Counted) -> None:
+    """Note the small files, under the volume's name: of the root of another system those in the usual places, else all."""
+    if volume.files is None or not volume.files.is_read:
+        return
+    tree = Tree(volume.files)
+    places = PLACES_IN_ANY_SYSTEM if all(map(tree.is_directory, _TOP_OF_A_SYSTEM)) else ("/",)
+    for found, inode in counted(tree.walk()):
+        if _is_small(inode) and len(files.notable) < NOTABLE_MAX and is_place_of_secrets(found.path, places):
+            files.notable.append((found._replace(path=f"{volume.partition.shown}:{found.path}"), inode.size))
+
+
+def _is_small(inode: Stat) -> bool:
+    return 0 < inode.size <= NOTABLE_BYTES_MAX
 
 
 def _is_place(found: Found, places: tuple[str, ...], *, windows: bool) -> bool:

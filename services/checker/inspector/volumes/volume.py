@@ -23,6 +23,13 @@ class Partition:
     name: str = ""
     mapper: str | None = None
 
+    @property
+    def shown(self) -> str:
+        """What reports call it."""
+        if self.mapper is not None:
+            return f"/dev/mapper/{self.mapper}"
+        return f"partition {self.number}" if self.number else "the whole disk"
+
 
 @dataclass(slots=True)
 class Volume:
