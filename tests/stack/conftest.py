@@ -1,16 +1,14 @@
-"""A folder that the database's own account can reach, gone afterwards."""
+"""A folder for servers of a test's own."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.stack.folder import server_folder
+
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    made = Path(tempfile.mkdtemp(prefix="image-commons-stack-", dir="/var/tmp"))
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made, ignore_errors=True)
+    with server_folder("stack") as made:
+        yield made

@@ -1,9 +1,7 @@
 """Broker and database killed and stopped under load: nothing lost, nothing doubled, readiness red meanwhile, no restart."""
 
 import asyncio
-import shutil
 import signal
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -24,19 +22,18 @@ from tests.messaging.cluster import Cluster, eventually
 from tests.messaging.deployment import Deployment
 from tests.messaging.sample import accounts, known_of
 from tests.messaging.wire import Draft, fact
+from tests.stack.folder import server_folder
 
-_MIGRATION = Path(__file__).parent / "migrations" / "sample_0001.sql"
+_MIGRATION = Path(__file__).parents[1] / "messaging" / "migrations" / "sample_0001.sql"
 _KEYS = 20
 
 
 @pytest.fixture
 async def own_stack() -> AsyncIterator[LocalStack]:
     """Yield servers that this test may kill."""
-    folder = Path(tempfile.mkdtemp(prefix="image-commons-outage-", dir="/var/tmp"))
-    folder.chmod(0o755)
-    async with LocalStack(folder, fast=True, keep=False) as stack:
-        yield stack
-    shutil.rmtree(folder, ignore_errors=True)
+    with server_folder("outage") as folder:
+        async with LocalStack(folder, fast=True, keep=False) as stack:
+            yield stack
 
 
 @pytest.fixture
