@@ -31,6 +31,9 @@ test: setup lint ## Lint, types, import rules and the default test suite
 	@$(PYTHON) -m pytest -n 2 --dist loadscope
 lint: setup # the static part of `make test`
 	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy && .venv/bin/lint-imports
+	@# The inspector is a program of its own: its modules go by their bare names.
+	@cd services/checker/inspector && MYPYPATH=. $(CURDIR)/.venv/bin/python -m mypy --config-file $(CURDIR)/pyproject.toml \
+	  --cache-dir $(CURDIR)/.mypy_cache/inspector --explicit-package-bases .
 test-crash: setup ## Kill everything at every named point (N=20: more random kills)
 	@# Two systems side by side: most of the time both wait for something that was killed.
 	@$(CRASH) -k "not broker_and_database_die" $(if $(N),--random-kills $(N)) & one=$$!; \

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 import volumes
 from claimed import Claimed
-from containers import Header, open_disk
+from containers import open_disk
+from containers.header import Header
 from filesystems.base import FileSystem
 from findings import Unreadable, attempt
 from tree import Tree

@@ -47,6 +47,7 @@ class _AtHand(MetaPathFinder, Loader):
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         """Leave it to Python."""
         del spec
+        return None
 
     def exec_module(self, module: ModuleType) -> None:
         """Run the module's code in it."""

@@ -20,7 +20,7 @@ class Part(Positioned):
         self._disk, self._offset, self.size = disk, offset, size
         self._left: int | None = None
 
-    def read(self, length: int = -1) -> bytes:
+    def read(self, length: int | None = -1) -> bytes:
         """Read up to `length` bytes, never beyond the window."""
         left = max(0, self.size - self._at)
         wanted = left if length is None or length < 0 else min(length, left)

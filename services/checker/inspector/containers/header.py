@@ -2,7 +2,6 @@
 """What the head of a disk image says, and what every container format offers."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
@@ -48,14 +47,18 @@ class Image:
 
 
 class Container(Protocol):
-    """What every file of this folder offers, as functions of a module.
-
-    `FORMAT` is the format's name; `is_it` tells by its magic whether the image has it; `look` judges header and tables, bounded,
-    without any parser, and never raises for what it meets; `open_disk` returns the virtual disk of an image without troubles that
-    keep it from being read, as a file object.
-    """
+    """What every file of this folder offers, as functions of a module; `FORMAT` is the format's name."""
 
     FORMAT: str
-    is_it: Callable[[Image], bool]
-    look: Callable[[Image], Header]
-    open_disk: Callable[[Image], BinaryIO]
+
+    def is_it(self, image: Image, /) -> bool:
+        """Tell by its magic whether the image has it."""
+        ...
+
+    def look(self, image: Image, /) -> Header:
+        """Judge header and tables, bounded, without any parser; never raises for what it meets."""
+        ...
+
+    def open_disk(self, image: Image, /) -> BinaryIO:
+        """Return the virtual disk of an image without troubles that keep it from being read."""
+        ...

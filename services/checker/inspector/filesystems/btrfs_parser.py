@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import BinaryIO, ClassVar, NamedTuple
+from typing import BinaryIO, ClassVar, NamedTuple, cast
 
 from backports.zstd import DecompressionParameter, ZstdDecompressor
 from dissect.btrfs import btrfs, stream, tree
@@ -85,7 +85,8 @@ class BoundedCursor(tree.Cursor):  # type: ignore[misc]
         wanted = (objectid or 0, type or 0, offset or 0)
         while self._header.level:
             self._index = max(bisect_right(self._keys_here(), wanted) - 1, 0)
-            self.push(self._read_item(self._index).blockptr)
+            pointer = cast("Pointer", self._read_item(self._index))
+            self.push(pointer.blockptr)
         self._index = bisect_left(self._keys_here(), wanted)
         if self._index < self._header.nritems:
             return True
@@ -93,7 +94,7 @@ class BoundedCursor(tree.Cursor):  # type: ignore[misc]
         try:
             self.next()
         except ValueError:
-            self._index = None
+            self._index = None  # type: ignore[assignment] # as the parser's own leaves it
             return False
         return True
 

@@ -5,7 +5,7 @@ import stat
 import struct
 import uuid
 from collections.abc import Iterator
-from typing import BinaryIO, ClassVar
+from typing import BinaryIO, ClassVar, cast
 
 from filesystems.base import DIRECTORY_BYTES_MAX, LINK_BYTES_MAX, FileSystem, Node, Stat, step_by_step
 from filesystems.xfs_recovery import recovered
@@ -86,7 +86,7 @@ class XfsFileSystem(FileSystem):
                 return node.open()  # type: ignore[no-any-return]
             from dissect.util.stream import RunlistStream
 
-            return RunlistStream(self._fs.fh, self._runs(node), node.size, self._block_bytes)
+            return cast("BinaryIO", RunlistStream(self._fs.fh, self._runs(node), node.size, self._block_bytes))
 
     def _runs(self, node: Node) -> list[tuple[int | None, int]]:
         """Return the file's blocks as runs: the first block, None for zeros, and how many."""

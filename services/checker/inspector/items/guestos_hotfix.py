@@ -30,12 +30,12 @@ _NEEDED = ("KB3033929", "KB4474419")
 def judge(facts: Facts) -> Item:
     """Compare the packages that are installed, or will be at the next start, with the lists."""
     from windows.registry import known
-    from windows.servicing import IS_IN, number_of, servicing
+    from windows.servicing import IS_IN, Package, number_of, servicing
     from windows.version import architecture, windows
 
     found = known(facts, servicing)
     packages = [one for one in found.updates if one.state in IS_IN]
-    bad = {}
+    bad: dict[str, Package] = {}
     for one in packages:
         number = _BUILDS.get(one.build or "") or number_of(facts, one)
         if number in _BAD:

@@ -91,10 +91,10 @@ def _in_place(place: Place, budget: Budget) -> Iterator[Kernel]:
     for path, fallback in paths[: 4 * _KERNELS_MAX]:
         found = place.find(path)
         if found is not None:
-            release, unified = _release(found, budget)
-            release = release or fallback
-            if release:
-                yield Kernel(release, place.shown(path), place, found, unified)
+            own, unified = _release(found, budget)
+            known = own or fallback
+            if known:
+                yield Kernel(known, place.shown(path), place, found, unified)
 
 
 def _names_in(place: Place, folder: str) -> list[str]:

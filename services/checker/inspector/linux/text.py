@@ -7,7 +7,7 @@ object of a stranger's choosing is made; depth and size are bounded, an alias (t
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -133,7 +133,7 @@ def _opened_or_done(event: yaml.Event, opened: list[_Node], anchors: dict[str, _
             raise Unreadable("YamlAlias", f"{file.path} has an alias of what is not complete above it")
         return anchors[event.anchor]
     if isinstance(event, yaml.ScalarEvent):
-        return _Node(At.of(event.value, event.start_mark.line + 1), event.anchor)
+        return _Node(At.of(event.value, cast("yaml.Mark", event.start_mark).line + 1), event.anchor)
     if isinstance(event, yaml.CollectionStartEvent):
         opened.append(_Node({} if isinstance(event, yaml.MappingStartEvent) else [], event.anchor))
     return opened.pop() if isinstance(event, yaml.CollectionEndEvent) else None

@@ -107,7 +107,7 @@ def claims_of_platform(platform: str) -> NameClaims:
 
 def is_windows(system: str) -> bool:
     """Whether the system claimed is Windows."""
-    return _SYSTEMS.get(system) == {"windows"}
+    return _SYSTEMS.get(system) == frozenset({"windows"})
 
 
 def is_system(system: str, os_id: str, os_like: str) -> bool | None:

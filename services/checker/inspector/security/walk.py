@@ -149,7 +149,7 @@ def _rights(found: Found, inode: Stat) -> str:
 
 def _capabilities(value: bytes) -> int:
     """Return the permitted and inheritable capabilities as bits. Source: Linux, struct vfs_ns_cap_data; capabilities(7)."""
-    words = struct.unpack(f"<{len(value) // 4}I", value[: len(value) // 4 * 4])
+    words: tuple[int, ...] = struct.unpack(f"<{len(value) // 4}I", value[: len(value) // 4 * 4])
     if len(words) < 3:
         return 0
     revision = words[0] >> 24

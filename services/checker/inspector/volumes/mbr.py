@@ -62,7 +62,7 @@ def _all(disk: BinaryIO, first: bytes, size: int) -> Iterator[tuple[int, int, in
 
 def _logical(disk: BinaryIO, base: int, size: int) -> Iterator[tuple[int, int, int]]:
     """Follow the chain of extended boot records, each of which names one partition and the next record."""
-    at, seen = base, set()
+    at, seen = base, set[int]()
     while True:
         if at in seen or len(seen) >= LOGICAL_MAX:
             raise Unreadable("MbrDamaged", "the chain of logical partitions does not end")

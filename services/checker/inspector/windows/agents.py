@@ -14,8 +14,8 @@ def presences(facts: Facts) -> dict[str, tuple[Presence, ...]]:
         known = []
         for agent in asked_for(item, "windows"):
             program = next((one for path in agent.paths if (one := matching(tree, path)) is not None), None)
-            services = [one for name in agent.services if (one := service(facts, name)) is not None]
-            starts = not agent.services or any(one.starts is not None and one.starts <= AUTO_START for one in services)
+            services = [run for name in agent.services if (run := service(facts, name)) is not None]
+            starts = not agent.services or any(run.starts is not None and run.starts <= AUTO_START for run in services)
             known.append(Presence(agent, None if program is None else program.path, starts))
         found[item] = tuple(known)
     return found

@@ -71,7 +71,7 @@ def _new_format(secondary: int, logs: tuple[Log, ...]) -> Recovery | None:
             known.setdefault(entry.sequence, entry)
     if not starts:
         return None
-    number, pages, bins = min(starts), [], 0
+    number, pages, bins = min(starts), list[tuple[int, bytes]](), 0
     first = number
     while number in known:
         pages += known[number].pages

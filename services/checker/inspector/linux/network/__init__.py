@@ -60,7 +60,7 @@ def network(facts: Facts) -> Network:
 
 def _is_off(known: CloudInit) -> bool:
     """Whether cloud-init leaves the network alone: `network: {config: disabled}`."""
-    return known.value("network", "config") == "disabled"
+    return bool(known.value("network", "config") == "disabled")
 
 
 def _given(known: CloudInit) -> Iterable[Setting]:

@@ -21,7 +21,7 @@ def settings(tree: Tree) -> Iterator[Setting]:
 
 
 def _files(tree: Tree) -> list[FileText]:
-    todo, done = ["/etc/network/interfaces"], {}
+    todo, done = ["/etc/network/interfaces"], dict[str, FileText]()
     while todo and len(done) < FILES_MAX:
         path = todo.pop(0)
         file = None if path in done else tree.read_text(path)

@@ -23,7 +23,7 @@ _AUTHORIZED = re.compile(
 
 def private_keys(data: bytes) -> list[Secret]:
     """Return the private keys in a file, those that are whole; keys inside JSON too, with escaped line ends."""
-    found = []
+    found: list[Secret] = []
     for begin in _BEGIN.finditer(data):
         if len(found) >= _KEYS_MAX:
             break
