@@ -84,13 +84,18 @@ def inspect(descriptor: int, stated_format: str | None, said: Claimed, line: Lin
     facts = gather(descriptor, header, line.progress)
     facts.claimed, facts.malware = said, job
     wanted = [item for item in ITEMS if family_of(facts) in item.FAMILIES and item.NAME != MALWARE]
-    wanted += [item for item in ITEMS if item.NAME == MALWARE and job is not None]
+    searches = [item for item in ITEMS if item.NAME == MALWARE and job is not None]
+    many = len(wanted) + len(searches)
     for number, item in enumerate(wanted):
-        line.progress("items", number, len(wanted))
+        line.progress("items", number, many)
         line.say("item", judge(item, facts).as_document())
-    line.progress("items", len(wanted), len(wanted))
     for part in documents(facts) if family_of(facts) == "linux" else ():
         line.say("packages", part)
+    # Last, since the second process shares it: what is done alone is done before.
+    for search in searches:
+        line.progress("items", len(wanted), many)
+        line.say("item", judge(search, facts).as_document())
+    line.progress("items", many, many)
     line.say("end", {})
 
 

@@ -35,6 +35,10 @@ class AddressRefused(LocationRefused):
     """The host has an address that is not connected to."""
 
 
+class HostUnknown(LocationRefused):
+    """Nothing has the host's name."""
+
+
 def is_public(address: Address) -> bool:
     """Whether `address` is one of the internet's, neither private nor special, in whatever form it is written."""
     if isinstance(address, IPv6Address):
@@ -74,10 +78,14 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Connect to the first address that answers; raises `AddressRefused` if one of them is not allowed."""
+        """Connect to the first address that answers; raises `AddressRefused` if one of them is not allowed, `HostUnknown`."""
         try:
             addresses = [ip_address(each) for each in await self._resolve(host, port)]
         except (OSError, UnicodeError, ValueError) as error:
+            # Said for good, where EAI_AGAIN may pass (getaddrinfo(3)).
+            if isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME:
+                message = "there is no host of this name"
+                raise HostUnknown(message, "correct the address", detail=str(error.strerror)) from None
             message = "the host's name has no address"
             raise httpcore.ConnectError(message) from error
         if refused := [str(address) for address in addresses if not may_connect(address, self._allowed)]:
