@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -117,6 +117,12 @@ class World:
     def hit(self, point: str) -> bool:
         """Whether `point` was reached since it was armed."""
         return (self.faults / "hit" / point).exists()
+
+    async def not_hit(self, points: Sequence[str], timeout_s: float) -> list[str]:
+        """Wait until all `points` were reached since they were armed; returns those that were not in time."""
+        with suppress(AssertionError):
+            await until(lambda: all(map(self.hit, points)), True, timeout_s, "every point is reached")
+        return [point for point in points if not self.hit(point)]
 
     async def follow_pids(self) -> None:
         """Keep the pid files of broker and database true while they are killed and restarted."""
