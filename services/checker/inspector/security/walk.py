@@ -9,6 +9,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 
 from facts import Facts
@@ -68,8 +69,8 @@ def all_files(facts: Facts) -> Files:
             if inode.kind == stat.S_IFREG:
                 yield found, inode
 
-    walks = [lambda: _walk(facts, files, counted)]
-    walks += [lambda volume=volume: _walk_unmounted(volume, files, counted) for volume in _unmounted(facts)]  # type: ignore[misc]
+    walks = [partial(_walk, facts, files, counted)]
+    walks += [partial(_walk_unmounted, volume, files, counted) for volume in _unmounted(facts)]
     for walk in walks:
         ended = attempt(walk)
         if isinstance(ended, Unreadable):
