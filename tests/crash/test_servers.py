@@ -107,7 +107,9 @@ async def test_starts_again_after_its_supervisor_was_killed_and_everything_with_
     with supervisor(folder) as process:
         addresses = json.loads((folder / STATUS_FILE).read_text())
         below = descendants(process.pid)
+        assert len(below) > 2, "the database's own processes are there, too"
     wait_until_gone(below)
+    assert (folder / STATUS_FILE).exists()
     assert not folder_lock.is_held(folder)
     async with LocalStack(folder, fast=True) as stack:
         assert stack.postgres_dsn == addresses["POSTGRES_DSN"]
