@@ -25,7 +25,6 @@ class FakeClamd:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        self.open.add(writer)
         number = 0
         try:
             if self.fault == "is silent":
@@ -71,7 +70,18 @@ class FakeClamd:
 @asynccontextmanager
 async def listening(fake: FakeClamd, socket: Path) -> AsyncIterator[str]:
     """Run `fake` at a unix socket; yields its address."""
-    server = await asyncio.start_unix_server(fake.serve, socket)
+    tasks: set[asyncio.Task[None]] = set()
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not server.is_serving():
+            writer.close()  # accepted as the end came
+            return
+        fake.open.add(writer)
+        task = asyncio.ensure_future(fake.serve(reader, writer))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    server = await asyncio.start_unix_server(connected, socket)
     try:
         yield f"unix:{socket}"
     finally:

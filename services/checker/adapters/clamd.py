@@ -64,7 +64,11 @@ class ClamdSession:
     async def open(cls, address: ClamdAddress) -> Self:
         """Connect and begin a session; raises `ClamdError`."""
         session = cls(*await _connect(address))
-        await session._send(b"zIDSESSION\0")
+        try:
+            await session._send(b"zIDSESSION\0")
+        except BaseException:
+            session.close()
+            raise
         return session
 
     async def begin(self) -> None:

@@ -78,17 +78,21 @@ class ObjectServer:
         return Reply(206, {**headers, "content-range": stated, "content-length": str(len(body))}, body)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-                pairs = [line.partition(":") for line in head[1:] if line]
-                request = Request(head[0].split(" ")[1], {name.lower(): value.strip() for name, _, value in pairs})
-                self.requests.append(request)
-                if not await self._send(writer, self.twist(request, self._usual(request))):
-                    break
-        writer.close()
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
+                while await self._send(writer, self._answer(await reader.readuntil(b"\r\n\r\n"))):
+                    pass
+        finally:
+            writer.close()
         with suppress(ConnectionError, ssl.SSLError, TimeoutError):
             await writer.wait_closed()
+
+    def _answer(self, head: bytes) -> Reply:
+        first, *lines = head.decode("latin-1").split("\r\n")
+        pairs = [line.partition(":") for line in lines if line]
+        request = Request(first.split(" ")[1], {name.lower(): value.strip() for name, _, value in pairs})
+        self.requests.append(request)
+        return self.twist(request, self._usual(request))
 
     async def _send(self, writer: asyncio.StreamWriter, reply: Reply) -> bool:
         head = "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items())
@@ -102,12 +106,15 @@ class ObjectServer:
     @asynccontextmanager
     async def running(self, tls: ssl.SSLContext | None, address: str = "127.0.0.1") -> AsyncIterator["ObjectServer"]:
         """Serve at `address` until the end."""
-        tasks: set[asyncio.Task[None]] = set()
+        tasks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
         def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if not server.is_serving():
+                writer.close()  # accepted as the end came
+                return
             task = asyncio.ensure_future(self._serve(reader, writer))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
+            tasks[task] = writer
+            task.add_done_callback(tasks.pop)
 
         server = await asyncio.start_server(connected, address, 0, ssl=tls)
         self.address, self.port = server.sockets[0].getsockname()[:2]
@@ -115,9 +122,11 @@ class ObjectServer:
             yield self
         finally:
             server.close()
-            for task in tuple(tasks):
+            ending = dict(tasks)
+            for task, writer in ending.items():
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+                writer.close()  # one that was cancelled before it began closes nothing
+            await asyncio.gather(*ending, return_exceptions=True)
 
 
 async def _say(writer: asyncio.StreamWriter, text: bytes, pause_s: float) -> None:
