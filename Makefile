@@ -1,6 +1,6 @@
 # `make help` lists the verbs.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-image up down test lint test-crash test-images test-compose bench fuzz check compose-init lock clean
+.PHONY: help setup demo demo-image up down test lint test-startup test-crash test-images test-compose bench fuzz check compose-init lock clean
 PYTHON := .venv/bin/python
 N ?=
 SECONDS ?=
@@ -34,6 +34,8 @@ lint: setup # the static part of `make test`
 	@# The inspector is a program of its own: its modules go by their bare names.
 	@cd services/checker/inspector && MYPYPATH=. $(CURDIR)/.venv/bin/python -m mypy --config-file $(CURDIR)/pyproject.toml \
 	  --cache-dir $(CURDIR)/.mypy_cache/inspector --explicit-package-bases .
+test-startup: setup ## Type the README's first steps; start, stop and kill stacks and services
+	@$(PYTHON) -m pytest -n 2 --dist load tests/startup
 test-crash: setup ## Kill everything at every named point (N=20: more random kills)
 	@# Two systems side by side: most of the time both wait for something that was killed.
 	@$(CRASH) -k "not broker_and_database_die" $(if $(N),--random-kills $(N)) & one=$$!; \

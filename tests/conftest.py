@@ -25,12 +25,12 @@ from shared.settings import CommonSettings
 from stack import LocalStack
 
 _TEMPLATE_PREFIX = "template_"
-_SUITES_APART = (Path(__file__).parent / "crash", Path(__file__).parent / "images")
+_SUITES_APART = tuple(Path(__file__).parent / name for name in ("crash", "images", "startup"))
 OpenDatabase = Callable[[str], Awaitable[Database]]
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave the slow suites to `make test-crash` and `make test-images`, which name them."""
+    """Leave the slow suites to the targets of the Makefile that name them."""
     given = [Path(one.split("::")[0]).resolve() for one in config.args]
     if collection_path in _SUITES_APART and not any(one.is_relative_to(collection_path) for one in given):
         return True

@@ -88,7 +88,9 @@ def is_identifier(text: str) -> bool:
 class Shape(BaseModel):
     """Base of everything inside an event."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False, ser_json_inf_nan="null")
+    model_config = ConfigDict(
+        frozen=True, defer_build=True, strict=True, extra="ignore", allow_inf_nan=False, ser_json_inf_nan="null"
+    )
 
 
 class Body(Shape):

@@ -32,7 +32,7 @@ Threshold = Literal["low", "medium", "high", "critical", "never"]
 class PolicyPart(BaseModel):
     """Base of every part of a policy: nothing unknown, nothing converted."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True, frozen=True)
 
 
 class VulnerabilityPart(PolicyPart):

@@ -37,7 +37,7 @@ def dated(text: str) -> str:
 class Manifest(BaseModel):
     """What a database is. `digest` is of what was loaded, `index_digest` of the file that was made from it, called `index`."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, strict=True, defer_build=True, extra="ignore")
 
     format: Literal[1] = 1
     name: Annotated[str, StringConstraints(pattern=NAME_PATTERN)]

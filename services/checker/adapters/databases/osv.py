@@ -37,7 +37,7 @@ _Names = Annotated[tuple[_Text, ...], Field(max_length=10_000)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+    model_config = ConfigDict(strict=True, defer_build=True, extra="ignore", frozen=True)
 
 
 class _Rating(_Part):

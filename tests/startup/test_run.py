@@ -19,7 +19,8 @@ from cli.connection import KAFKA_VARIABLE, POSTGRES_VARIABLE, STACK_VARIABLE, TO
 from cli.http import probe
 from cli.processes import SERVICES, how_it_ended
 from cli.readiness import free_ports
-from tests.cli.platform import PROJECT, Platform
+from tests.checker.databases import recent_databases
+from tests.cli.platform import PROJECT
 
 PATIENCE_S = 60
 
@@ -43,11 +44,18 @@ def alive(pid: int) -> bool:
 
 
 @pytest.fixture(scope="module")
-def variables(platform: Platform) -> dict[str, str]:
-    """Return a platform's variables with topics and tables of their own, and ports that nothing listens on."""
+def variables(servers: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return the variables of a platform with topics and tables of its own, and ports that nothing listens on."""
     token = secrets.token_hex(4)
     urls = {url_variable(name): f"http://127.0.0.1:{port}" for name, port in zip(SERVICES, free_ports(4), strict=True)}
-    own = {**platform.variables, **urls, TOPIC_PREFIX_VARIABLE: f"run-{token}.", "IMAGE_COMMONS_DATABASE_PREFIX": f"run_{token}_"}
+    databases = {"IMAGE_COMMONS_DATABASES": str(recent_databases(tmp_path_factory.mktemp("databases")))}
+    own = {
+        **servers,
+        **databases,
+        **urls,
+        TOPIC_PREFIX_VARIABLE: f"run-{token}.",
+        "IMAGE_COMMONS_DATABASE_PREFIX": f"run_{token}_",
+    }
     for job in (("topics", "apply"), ("migrate",)):
         subprocess.run(
             [sys.executable, "-m", "cli", *job], cwd=PROJECT, env={**os.environ, **own}, check=True, capture_output=True
