@@ -146,6 +146,13 @@ GRUB_ROUNDS: Final = {
             "SupportMocInstanceTypes.ReleaseTooOld",
             "sed -i 's/^VERSION_ID=.*/VERSION_ID=\"8\"/' usr/lib/os-release",
         ),
+        # The shell is one of MIPS: elf(5), e_machine.
+        Plant(
+            "Architecture",
+            "unsupported",
+            "Architecture.Unknown",
+            r"printf '\010\000' | dd of=usr/bin/dash bs=1 seek=18 conv=notrunc status=none",
+        ),
     ),
     "no initramfs": (
         Plant("Grub", "failed", "Grub.NoInitramfs", "rm boot/initrd.img-*", ("/boot/grub/grub.cfg", "\tinitrd")),
@@ -271,6 +278,15 @@ LAYOUT_PLANTS: Final = {
             "Fstab", "failed", "Fstab.NoSuchDevice", "sed -i 's|subvol=@home|subvol=@nowhere|' etc/fstab", ("/etc/fstab", "UUID=")
         ),
         Plant("Privileges", "warning", "Privileges.NoPackage", "cp usr/bin/su home/su; chmod 4755 home/su", ("/home/su", None)),
+        Plant(
+            "Secrets",
+            "failed",
+            "Secrets.PrivateKey",
+            "mkdir -p root/.ssh; ssh-keygen -q -t ed25519 -N '' -f root/.ssh/id_ed25519;"
+            " mkdir top; mount -o subvolid=5 $(findmnt -nvo SOURCE --target .) top;"
+            " btrfs -q subvolume snapshot -r . top/before; umount top; rmdir top; rm -r root/.ssh",
+            ("partition 3 before:/root/.ssh/id_ed25519", None),
+        ),
     ),
     "systemd-boot": (
         Plant(

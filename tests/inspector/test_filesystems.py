@@ -271,6 +271,23 @@ def test_subvolumes_by_path_and_number(by_linux: Callable[[str], Path], opened: 
             Tree(files.subvolume(options)).names("/")
 
 
+def test_what_is_beside_a_mounted_subvolume(by_linux: Callable[[str], Path], opened: Open) -> None:
+    """Each of the others, alone, by its path: what is nested in the mounted one is entered from there."""
+    files = opened(by_linux("btrfs-snapshots"))
+    root = files.subvolume("subvol=@")
+    found = {one.name: (one.is_entered, Tree(one.files).names("/")) for one in files.beside([root])}
+    nested = {"@/srv/inner": ["file"], "@/srv/inner/innermost": ["file"], "@/srv/moved": ["file"]}
+    assert found == {
+        "": (False, ["snapshots"]),
+        **{f"snapshots/{number}": (False, ["file", "moving", "srv"]) for number in range(1, 11)},
+        **{name: (True, names) for name, names in nested.items()},
+    }
+    # Snapshots have empty folders for the subvolumes of their origin, and a mounted top level enters all there are.
+    assert all(one.is_entered for one in files.beside([files.subvolume("subvolid=5")]))
+    assert next(iter(files.beside([]))).name == ""
+    assert "@" in {one.name for one in files.beside([])}
+
+
 async def test_malware_is_found_beneath_every_subvolume(by_linux: Callable[[str], Path], tmp_path: Path) -> None:
     """Nested, moved and snapshots of them, none of which anything mounts."""
     rules = rules_of(tmp_path / "rules", own='rule own { strings: $a = "beneath " condition: $a at 0 }')

@@ -13,6 +13,7 @@ import pytest
 from tests.inspector.memory import File, MemoryFileSystem, facts_of
 
 from facts import Facts  # isort: skip
+from filesystems.base import Beside  # isort: skip
 from findings import Item, Unreadable  # isort: skip
 from items import security_secrets  # isort: skip
 from security.leftovers.identity import host_keys  # isort: skip
@@ -285,6 +286,22 @@ def test_of_another_system_the_usual_places_are_searched(keys: dict[str, bytes])
     files: Files = {"etc/app/key": keys["ec"], "usr/lib/app/key": keys["ec"], "home/test/key": keys["pem"]}
     item = security_secrets.judge(with_unmounted(files)[0])
     assert sorted(one.path or "" for one in item.evidence) == ["partition 2:/etc/app/key", "partition 2:/home/test/key"]
+
+
+def test_subvolumes_beside_those_mounted_are_searched(keys: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that the walk has entered is looked at again only if it is a system, whose places are others there."""
+    facts, second = with_unmounted({"key": b"-"})
+    system: Files = {"etc/key": keys["ec"], "usr/key": keys["ec"]}
+    beside = [
+        Beside("@home/.snapshots/1", MemoryFileSystem({"alice/key": keys["ec"]})),
+        Beside("snapshots/1", MemoryFileSystem(system)),
+        Beside("@/.snapshots/2", MemoryFileSystem(system), is_entered=True),
+        Beside("@/srv/data", MemoryFileSystem({"key": keys["ec"]}), is_entered=True),
+    ]
+    monkeypatch.setattr(second, "beside", lambda _: iter(beside))
+    found = sorted(one.path or "" for one in security_secrets.judge(facts).evidence)
+    where = ["@/.snapshots/2:/etc/key", "@home/.snapshots/1:/alice/key", "snapshots/1:/etc/key"]
+    assert found == [f"partition 2 {one}" for one in where]
 
 
 def test_a_volume_that_is_mounted_is_not_searched_twice(keys: dict[str, bytes]) -> None:

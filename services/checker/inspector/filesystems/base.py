@@ -2,7 +2,7 @@
 """What every file system offers. A node is whatever its parser uses for an inode: opaque to everybody else."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from typing import Any, BinaryIO, ClassVar, NamedTuple, TypeVar, cast
 
 from part import QUESTION_BYTES_MAX, Part
@@ -34,6 +34,14 @@ class Stat(NamedTuple):
     gid: int
     size: int
     mtime: int = 0
+
+
+class Beside(NamedTuple):
+    """What a device holds beside what is mounted: its name there, the view of it, and whether a walk from a mount enters it."""
+
+    name: str
+    files: "FileSystem"
+    is_entered: bool = False
 
 
 class FileSystem(ABC):
@@ -97,3 +105,8 @@ class FileSystem(ABC):
     def roots(self) -> "Iterator[FileSystem]":
         """Yield what may be the system's root: itself, and for btrfs its subvolumes."""
         yield self
+
+    def beside(self, mounted: "Collection[FileSystem]") -> Iterator[Beside]:
+        """Yield what nobody sees through `mounted`: itself if none of them is on its device; for btrfs each other subvolume."""
+        if all(one.device is not self.device for one in mounted):
+            yield Beside("", self)

@@ -4,10 +4,10 @@
 import stat
 import struct
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import BinaryIO, ClassVar
 
-from filesystems.base import DIRECTORY_BYTES_MAX, LINK_BYTES_MAX, FileSystem, Node, Stat, step_by_step
+from filesystems.base import DIRECTORY_BYTES_MAX, LINK_BYTES_MAX, Beside, FileSystem, Node, Stat, step_by_step
 from findings import Unreadable, attempt
 from part import Part
 
@@ -15,6 +15,8 @@ SUPERBLOCK_AT = 65536
 QUESTION_BYTES_MAX = 32 * 2**20
 """Nodes are read in steps of 64 KiB, whatever their size."""
 SUBVOLUMES_MAX = 64
+BESIDE_MAX = 1024
+"""Subvolumes of one file system; a host of containers has hundreds."""
 _USUAL_ROOTS = ("@", "@rootfs", "root", "rootfs", "@root", "ROOT", "@/.snapshots/1/snapshot", "@os")
 """Where Ubuntu and SUSE, Debian, Fedora and others install the root."""
 _TOP_LEVEL = 5
@@ -47,13 +49,13 @@ def open_it(part: Part) -> FileSystem:
 
 
 class BtrfsFileSystem(FileSystem):
-    """A subvolume of a btrfs; `number` is its id."""
+    """A subvolume of a btrfs, with those beneath it unless it is `alone`; `number` is its id."""
 
     kind: ClassVar[str] = "btrfs"
 
-    def __init__(self, part: Part, parser: Node, volume: Node) -> None:
+    def __init__(self, part: Part, parser: Node, volume: Node, *, alone: bool = False) -> None:
         self._part, self._fs, self.number = part, parser, int(volume.objectid)
-        self._root = volume.root
+        self._root, self._alone = volume.root, alone
 
     @property
     def root(self) -> Node:
@@ -69,7 +71,9 @@ class BtrfsFileSystem(FileSystem):
         """Yield the directory's entries; subvolumes are directories."""
         if node.size > DIRECTORY_BYTES_MAX:
             raise Unreadable("DirectoryTooLarge", f"a directory of more than {DIRECTORY_BYTES_MAX} bytes")
-        yield from step_by_step(self._part, self._fs.entries(node), QUESTION_BYTES_MAX)
+        for name, child in step_by_step(self._part, self._fs.entries(node), QUESTION_BYTES_MAX):
+            if not self._alone or child.subvolume.objectid == self.number:
+                yield name, child
 
     def stat(self, node: Node) -> Stat:
         """Return the inode."""
@@ -127,9 +131,31 @@ class BtrfsFileSystem(FileSystem):
                 yield found
         yield top
 
-    def _with(self, volume: Node) -> "BtrfsFileSystem":
+    def beside(self, mounted: Collection[FileSystem]) -> Iterator[Beside]:
+        """Yield each subvolume that is not mounted, without those beneath it, under its path from the top level.
+
+        Raises `Unreadable` for more subvolumes than anybody makes.
+        """
+        shown = {one.number for one in mounted if isinstance(one, BtrfsFileSystem) and one.device is self.device}
+        todo, seen = [(_TOP_LEVEL, "", False)], {_TOP_LEVEL}
+        for number, path, is_entered in todo:
+            volume = self._fs.open_subvolume(number)
+            is_mounted = number in shown
+            if not is_mounted:
+                yield Beside(path, self._with(volume, alone=True), is_entered)
+            for child, folder, name in step_by_step(self._part, self._fs.beneath(number), QUESTION_BYTES_MAX):
+                if child in seen:
+                    continue
+                if len(seen) > BESIDE_MAX:
+                    raise Unreadable("TooManySubvolumes", f"more than {BESIDE_MAX} subvolumes")
+                seen.add(child)
+                with self._part.one_question(QUESTION_BYTES_MAX):
+                    below = self._fs.path_of(volume, folder)
+                todo.append((child, f"{path}/{below}{name}".lstrip("/"), is_entered or is_mounted))
+
+    def _with(self, volume: Node, *, alone: bool = False) -> "BtrfsFileSystem":
         with self._part.one_question(QUESTION_BYTES_MAX):
-            found = BtrfsFileSystem(self._part, self._fs, volume)
+            found = BtrfsFileSystem(self._part, self._fs, volume, alone=alone)
         found.uuid, found.label, found.unfinished = self.uuid, self.label, self.unfinished
         return found
 

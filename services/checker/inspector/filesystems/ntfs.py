@@ -30,7 +30,7 @@ def open_it(part: Part) -> FileSystem:
     """Open it; raises `Unreadable` if its boot sector makes no sense."""
     found = NtfsFileSystem(part)
     left = attempt(found.outstanding)
-    found.unfinished = f"its journal cannot be read: {left}" if isinstance(left, Unreadable) else left
+    found.unfinished = f"what its journal holds cannot be told: {left}" if isinstance(left, Unreadable) else left
     return found
 
 

@@ -70,7 +70,8 @@ def all_files(facts: Facts) -> Files:
                 yield found, inode
 
     walks = [partial(_walk, facts, files, counted)]
-    walks += [partial(_walk_unmounted, volume, files, counted) for volume in _unmounted(facts)]
+    mounted = _mounted(facts)
+    walks += [partial(_walk_beside, volume, mounted, files, counted) for volume in facts.volumes]
     for walk in walks:
         ended = attempt(walk)
         if isinstance(ended, Unreadable):
@@ -92,11 +93,10 @@ def _walk(facts: Facts, files: Files, counted: Counted) -> None:
             files.notable.append((found, inode.size))
 
 
-def _unmounted(facts: Facts) -> list[Volume]:
-    """Return the volumes of which the system shows no file, though everybody who has the image can read them."""
+def _mounted(facts: Facts) -> list[FileSystem]:
+    """Return the file systems of which the system shows files."""
     tree = facts.files()
-    devices = [one.device for point, one in tree.file_systems.items() if _is_shown(tree, point, one)]
-    return [one for one in facts.volumes if one.files is not None and all(one.files.device is not other for other in devices)]
+    return [one for point, one in tree.file_systems.items() if _is_shown(tree, point, one)]
 
 
 def _is_shown(tree: Tree, point: str, files: FileSystem) -> bool:
@@ -105,15 +105,24 @@ def _is_shown(tree: Tree, point: str, files: FileSystem) -> bool:
     return isinstance(found, Found) and found.files is files
 
 
-def _walk_unmounted(volume: Volume, files: Files, counted: Counted) -> None:
-    """Note the small files, under the volume's name: of the root of another system those in the usual places, else all."""
+def _walk_beside(volume: Volume, mounted: list[FileSystem], files: Files, counted: Counted) -> None:
+    """Note the small files of what the system does not show, though everybody who has the image can read them.
+
+    Of the root of another system those in the usual places, else all; but what is entered from a mount has been walked, and of
+    that only what is a system of its own is looked at: a snapshot, or a container's root.
+    """
     if volume.files is None or not volume.files.is_read:
         return
-    tree = Tree(volume.files)
-    places = PLACES_IN_ANY_SYSTEM if all(map(tree.is_directory, _TOP_OF_A_SYSTEM)) else ("/",)
-    for found, inode in counted(tree.walk()):
-        if _is_small(inode) and len(files.notable) < NOTABLE_MAX and is_place_of_secrets(found.path, places):
-            files.notable.append((found._replace(path=f"{volume.partition.shown}:{found.path}"), inode.size))
+    for name, view, is_entered in volume.files.beside(mounted):
+        tree = Tree(view)
+        is_system = all(map(tree.is_directory, _TOP_OF_A_SYSTEM))
+        if is_entered and not is_system:
+            continue
+        places = PLACES_IN_ANY_SYSTEM if is_system else ("/",)
+        shown = f"{volume.partition.shown} {name}".rstrip()
+        for found, inode in counted(chain.from_iterable(map(tree.walk, places))):
+            if _is_small(inode) and len(files.notable) < NOTABLE_MAX and is_place_of_secrets(found.path, places):
+                files.notable.append((found._replace(path=f"{shown}:{found.path}"), inode.size))
 
 
 def _is_small(inode: Stat) -> bool:
