@@ -121,7 +121,7 @@ def _yara(given: Input, file: Path, _: Options) -> Built:
             why=str(error),
             advice="mend or remove what is named, and add them anew",
         ) from error
-    file.write_bytes(compiled.data)
+    file.write_bytes(b"".join(compiled.parts))
     return Built(date=compiled.date, entries=compiled.rules, counts={"files": compiled.files})
 
 

@@ -1,22 +1,5 @@
 // Cryptocurrency miners: what is found most often in public images that somebody meant harm by.
 
-rule Miner_XMRig_Program
-{
-    meta:
-        description = "XMRig or a program built from it"
-        date = "2026-11-24"
-    strings:
-        $donate = "donate-level" ascii
-        $stratum = /stratum\+(tcp|ssl|tls):\/\// ascii
-        $randomx = "randomx" ascii
-        $algorithm = "rx/0" ascii
-        $cryptonight = "cryptonight" ascii
-        $nicehash = "nicehash" ascii
-        $msr = "randomx_msr" ascii
-    condition:
-        (uint32(0) == 0x464C457F or uint16(0) == 0x5A4D) and $donate and 4 of them
-}
-
 rule Miner_Configuration
 {
     meta:
@@ -35,9 +18,9 @@ rule Miner_Start
 {
     meta:
         description = "A script, unit or crontab that starts a miner with a pool and a wallet"
-        date = "2026-11-24"
+        date = "2026-11-29"
     strings:
-        $command = /(-o|--url)[ =]{1,4}(stratum\+(tcp|ssl|tls):\/\/)?[a-z0-9][a-z0-9.-]{3,80}:[0-9]{2,5}\s[^\n]{0,200}(-u|--user)[ =]{1,4}[0-9A-Za-z][0-9A-Za-z.+_-]{33,200}/ ascii
+        $command = /\s(-o|--url)[ =]{1,4}(stratum\+(tcp|ssl|tls):\/\/)?[a-z0-9][a-z0-9.-]{3,80}:[0-9]{2,5}\s[^\n]{0,200}(-u|--user)[ =]{1,4}[0-9A-Za-z][0-9A-Za-z.+_-]{33,200}/ ascii
     condition:
         filesize < 256KB and $command
 }

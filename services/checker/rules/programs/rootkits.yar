@@ -1,16 +1,5 @@
 // What hides the rest.
 
-rule Preload_Of_Odd_Place
-{
-    meta:
-        description = "ld.so.preload has a library loaded into every program from a folder that anybody writes to, or a hidden one"
-        date = "2026-11-24"
-    strings:
-        $place = /(^|[\s:])\/((tmp|var\/tmp|dev\/shm|run\/shm)\/|([^\s:#]{0,200}\/)?\.)[^\s:]/ ascii
-    condition:
-        filepath matches /(^|:)\/etc\/ld\.so\.preload$/ and filesize < 64KB and $place
-}
-
 rule Preload_Hides_Processes
 {
     meta:
@@ -30,11 +19,11 @@ rule Preload_Rootkit
 {
     meta:
         description = "A library of the Jynx, Azazel or Beurk rootkits, or one built from them"
-        date = "2026-11-24"
+        date = "2026-11-29"
     strings:
         $preload = "ld.so.preload" ascii
         $jynx = /jynx[_2]|JYNX/ ascii
-        $azazel = "azazel" ascii nocase
+        $azazel = /azazel|AZAZEL/ ascii
         $beurk = /\bbeurk|BEURK/ ascii
         $accept = "accept" fullword ascii
         $readdir = "readdir" fullword ascii
