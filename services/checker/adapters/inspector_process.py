@@ -37,7 +37,10 @@ OnProgress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class InspectorLimits:
-    """What one inspection may use: wall clock and CPU in seconds, address space and output in bytes."""
+    """What one inspection may use: wall clock and CPU in seconds, address space and output in bytes.
+
+    The address space is beside what each scanner for malware reserves and does not use.
+    """
 
     wall_clock_s: float = 120.0
     cpu_s: int = 120
@@ -109,9 +112,10 @@ async def inspect_image(
     Raises `OSError` only if no process can be started.
     """
     malware = malware or HandedOver()
+    memory_bytes = limits.memory_bytes + malware.reserved_bytes
     arguments = [
         *(command or default_command()),
-        *("--fd", str(descriptor), "--memory-bytes", str(limits.memory_bytes), "--cpu-s", str(limits.cpu_s)),
+        *("--fd", str(descriptor), "--memory-bytes", str(memory_bytes), "--cpu-s", str(limits.cpu_s)),
         *(("--format", stated_format) if stated_format is not None else ()),
         # With an equals sign: a name may begin with a hyphen.
         *((f"--name={name}",) if name is not None else ()),
