@@ -45,7 +45,11 @@ class CheckerSettings(SourceSettings, CommonSettings):
     renew_every_s: Seconds = Field(default=5, description="How often a worker renews its claim; well below lease_s.")
     claims_max: int = Field(default=3, ge=1, le=100, description="Claims of one job before the check is given up.")
     check_timeout_s: Seconds = Field(default=600, description="Wall clock of one check, inspection and digest, from its claim.")
-    inspector_memory_bytes: int = Field(default=1 << 30, ge=128 << 20, description="Address space of an inspector.")
+    inspector_memory_bytes: int = Field(
+        default=1 << 30,
+        ge=128 << 20,
+        description="Address space of an inspector, beside 80 MiB for each part of the malware rules.",
+    )
     allow_unconfined: bool = Field(
         default=False,
         description="Check images although the system cannot confine the inspector: what a hostile image makes it do, it does.",

@@ -1,5 +1,6 @@
 """clamd's word on an image: hits fail, silence is never fine, and it hears nothing but streams."""
 
+import asyncio
 import os
 import struct
 import time
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from services.checker.adapters import clamd
-from services.checker.adapters.clamd import ClamdAddress, ClamdError, clamd_database
+from services.checker.adapters.clamd import ClamdAddress, ClamdError, ClamdSession, clamd_database
 from services.checker.adapters.clamd_relay import ClamdFound, ClamdRelay
 from services.checker.adapters.malware_search import MalwareSearch
 from services.checker.handlers.check_file import check_file
@@ -188,3 +189,20 @@ async def test_a_slow_clamd_holds_nobody_up_for_ever(tmp_path: Path, monkeypatch
         with pytest.raises(ClamdError, match="no answer"):
             await clamd_database(ClamdAddress.parse(address))
     assert time.monotonic() - began < 5
+
+
+async def test_a_session_that_cannot_begin_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`listening` waits until its side has heard of it."""
+    fake = FakeClamd()
+
+    async def refused(_: ClamdSession, data: bytes) -> None:
+        async with asyncio.timeout(10):
+            while not fake.open:
+                await asyncio.sleep(0.001)
+        raise ClamdError(data.decode())
+
+    monkeypatch.setattr(ClamdSession, "_send", refused)
+    async with listening(fake, tmp_path / "clamd") as address:
+        with pytest.raises(ClamdError, match="zIDSESSION"):
+            await ClamdSession.open(ClamdAddress.parse(address))
+    assert fake.commands == []

@@ -52,14 +52,14 @@ def steps(mark: str = "run: steps") -> list[Step]:
 @contextmanager
 def checkout() -> Iterator[Path]:
     """Yield a folder that looks like a clean checkout to whoever types there; the database's own account can reach it."""
-    made = Path(tempfile.mkdtemp(prefix="image-commons-readme-", dir="/var/tmp"))
-    made.chmod(0o755)
-    for name in (".venv", ".cache", "README.md"):
-        (made / name).symlink_to(PROJECT / name)
-    (made / "client.py").write_text(*blocks("file: client.py"))
     build(PROJECT / ".cache" / "demo")
     databases(PROJECT / ".cache" / "demo")
+    made = Path(tempfile.mkdtemp(prefix="image-commons-readme-", dir="/var/tmp"))
     try:
+        made.chmod(0o755)
+        for name in (".venv", ".cache", "README.md"):
+            (made / name).symlink_to(PROJECT / name)
+        (made / "client.py").write_text(*blocks("file: client.py"))
         yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)

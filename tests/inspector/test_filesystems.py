@@ -11,6 +11,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -21,8 +22,8 @@ from tests.inspector.malware import rules_of
 from tests.inspector.memory import facts_of
 
 from filesystems import open_file_system  # isort: skip
-from findings import Unreadable  # isort: skip
-from filesystems.base import FileSystem  # isort: skip
+from findings import Unreadable, attempt  # isort: skip
+from filesystems.base import Beside, FileSystem  # isort: skip
 from part import Part  # isort: skip
 from tree import Tree  # isort: skip
 
@@ -283,9 +284,31 @@ def test_what_is_beside_a_mounted_subvolume(by_linux: Callable[[str], Path], ope
         **{name: (True, names) for name, names in nested.items()},
     }
     # Snapshots have empty folders for the subvolumes of their origin, and a mounted top level enters all there are.
-    assert all(one.is_entered for one in files.beside([files.subvolume("subvolid=5")]))
-    assert next(iter(files.beside([]))).name == ""
-    assert "@" in {one.name for one in files.beside([])}
+    assert {one.name for one in files.beside([files.subvolume("subvolid=5")]) if one.is_entered} == found.keys() - {""} | {"@"}
+    assert {one.name for one in files.beside([])} == {*found, "@"}
+
+
+Beneath = Callable[[int], Iterator[tuple[int, int, str]]]
+FORGED: dict[str, tuple[Beneath, str, int]] = {
+    "within itself": (lambda number: iter([(number, 256, "x"), (5, 256, "x"), (257 + number % 2, 256, "x")]), "", 3),
+    "one that is not there": (lambda number: iter([(4711, 256, "x"), (257, 256, "y")] if number == 5 else []), "Malformed", 2),
+    "a folder that is not there": (lambda number: iter([(257, 4711, "x")] if number == 5 else []), "", 2),
+    "very many": (lambda number: ((257 + one, 256, "x") for one in range(10**9 * (number == 5))), "TooManySubvolumes", 2),
+}
+
+
+@pytest.mark.parametrize(("beneath", "code", "count"), FORGED.values(), ids=FORGED.keys())
+def test_subvolumes_that_are_forged(
+    by_linux: Callable[[str], Path], opened: Open, monkeypatch: pytest.MonkeyPatch, beneath: Beneath, code: str, count: int
+) -> None:
+    """Those that can be read are yielded before the trouble is told."""
+    files = opened(by_linux("btrfs-snapshots"))
+    monkeypatch.setattr(cast("Any", files)._fs, "beneath", beneath)
+    found: list[Beside] = []
+    ended = attempt(lambda: found.extend(files.beside([])))
+    assert len(found) >= count
+    assert len({cast("Any", one.files).number for one in found}) == len(found)
+    assert (ended.code if isinstance(ended, Unreadable) else "") == code
 
 
 async def test_malware_is_found_beneath_every_subvolume(by_linux: Callable[[str], Path], tmp_path: Path) -> None:

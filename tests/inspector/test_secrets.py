@@ -16,6 +16,7 @@ from facts import Facts  # isort: skip
 from filesystems.base import Beside  # isort: skip
 from findings import Item, Unreadable  # isort: skip
 from items import security_secrets  # isort: skip
+from security.leftovers import search  # isort: skip
 from security.leftovers.identity import host_keys  # isort: skip
 from security.leftovers.secret import is_placeholder, masked  # isort: skip
 from volumes.volume import Partition, Volume  # isort: skip
@@ -302,6 +303,41 @@ def test_subvolumes_beside_those_mounted_are_searched(keys: dict[str, bytes], mo
     found = sorted(one.path or "" for one in security_secrets.judge(facts).evidence)
     where = ["@/.snapshots/2:/etc/key", "@home/.snapshots/1:/alice/key", "snapshots/1:/etc/key"]
     assert found == [f"partition 2 {one}" for one in where]
+
+
+def beside(monkeypatch: pytest.MonkeyPatch, own: Files, *views: Files) -> Item:
+    """Judge a system of `own` files beside which lie other systems."""
+    facts, second = with_unmounted({"key": b"-"})
+    facts.tree = facts_of({"etc/passwd": PASSWD} | own).tree
+    found = [Beside(str(number), MemoryFileSystem({"usr/x": b"x"} | view)) for number, view in enumerate(views)]
+    monkeypatch.setattr(second, "beside", lambda _: iter(found))
+    return security_secrets.judge(facts)
+
+
+def test_what_a_snapshot_has_as_the_system_has_it_is_judged_there(
+    keys: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snakeoil = {"etc/ssl/private/ssl-cert-snakeoil.key": keys["ec"]}
+    assert beside(monkeypatch, snakeoil, snakeoil, snakeoil).code == "Secrets.GeneratedKey"
+    other = beside(monkeypatch, snakeoil, {"etc/ssl/private/ssl-cert-snakeoil.key": keys["pem"]})
+    assert (other.code, other.evidence[0].path) == (
+        "Secrets.PrivateKey",
+        "partition 2 0:/etc/ssl/private/ssl-cert-snakeoil.key",
+    )
+
+
+def test_snapshots_take_nothing_from_what_the_system_has(keys: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "TOTAL_BYTES_MAX", 4000)
+    large: Files = {"etc/app/key": keys["ec"] + b"\n" * 3000}
+    item = beside(monkeypatch, large, {f"etc/{number}": b"x" * 1000 for number in range(6)})
+    assert (item.level, item.evidence[0].path) == ("failed", "/etc/app/key")
+
+
+def test_one_view_that_cannot_be_read_ends_no_other(keys: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    broken: Files = {"etc": File(link="/etc")}
+    good: Files = {"etc/app/key": keys["ec"], "srv": File(link="/data"), "data/key": keys["pem"]}
+    item = beside(monkeypatch, {}, broken, good)
+    assert sorted(one.path or "" for one in item.evidence) == ["partition 2 1:/data/key", "partition 2 1:/etc/app/key"]
 
 
 def test_a_volume_that_is_mounted_is_not_searched_twice(keys: dict[str, bytes]) -> None:

@@ -24,14 +24,14 @@ _ADVICE: Final = "name the tracker's JSON file, as it was fetched"
 
 
 class _Release(BaseModel):
-    model_config = ConfigDict(strict=True, defer_build=True, extra="ignore")
+    model_config = ConfigDict(strict=True, extra="ignore")
     status: _Text
     fixed_version: _Text | None = None
     urgency: _Text | None = None
 
 
 class _Issue(BaseModel):
-    model_config = ConfigDict(strict=True, defer_build=True, extra="ignore")
+    model_config = ConfigDict(strict=True, extra="ignore")
     releases: Annotated[dict[_Text, _Release], Field(max_length=100)] = {}
 
 

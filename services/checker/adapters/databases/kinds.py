@@ -121,7 +121,8 @@ def _yara(given: Input, file: Path, _: Options) -> Built:
             why=str(error),
             advice="mend or remove what is named, and add them anew",
         ) from error
-    file.write_bytes(b"".join(compiled.parts))
+    (data,) = compiled.parts
+    file.write_bytes(data)
     return Built(date=compiled.date, entries=compiled.rules, counts={"files": compiled.files})
 
 

@@ -5,6 +5,7 @@ import stat
 import struct
 import uuid
 from collections.abc import Collection, Iterator
+from functools import partial
 from typing import BinaryIO, ClassVar
 
 from filesystems.base import DIRECTORY_BYTES_MAX, LINK_BYTES_MAX, Beside, FileSystem, Node, Stat, step_by_step
@@ -17,6 +18,7 @@ QUESTION_BYTES_MAX = 32 * 2**20
 SUBVOLUMES_MAX = 64
 BESIDE_MAX = 1024
 """Subvolumes of one file system; a host of containers has hundreds."""
+_PATH_MAX = 4096
 _USUAL_ROOTS = ("@", "@rootfs", "root", "rootfs", "@root", "ROOT", "@/.snapshots/1/snapshot", "@os")
 """Where Ubuntu and SUSE, Debian, Fedora and others install the root."""
 _TOP_LEVEL = 5
@@ -134,24 +136,40 @@ class BtrfsFileSystem(FileSystem):
     def beside(self, mounted: Collection[FileSystem]) -> Iterator[Beside]:
         """Yield each subvolume that is not mounted, without those beneath it, under its path from the top level.
 
-        Raises `Unreadable` for more subvolumes than anybody makes.
+        Raises `Unreadable` in the end if there are more of them than anybody makes, or one that makes no sense.
         """
         shown = {one.number for one in mounted if isinstance(one, BtrfsFileSystem) and one.device is self.device}
-        todo, seen = [(_TOP_LEVEL, "", False)], {_TOP_LEVEL}
+        todo, seen, trouble = [(_TOP_LEVEL, "", False)], {_TOP_LEVEL}, None
         for number, path, is_entered in todo:
-            volume = self._fs.open_subvolume(number)
-            is_mounted = number in shown
-            if not is_mounted:
-                yield Beside(path, self._with(volume, alone=True), is_entered)
-            for child, folder, name in step_by_step(self._part, self._fs.beneath(number), QUESTION_BYTES_MAX):
+            opened = attempt(partial(self._alone_and_beneath, number))
+            if isinstance(opened, Unreadable):
+                trouble = trouble or opened
+                continue
+            view, beneath = opened
+            if number not in shown:
+                yield Beside(path, view, is_entered)
+            for child, name in beneath:
                 if child in seen:
                     continue
-                if len(seen) > BESIDE_MAX:
-                    raise Unreadable("TooManySubvolumes", f"more than {BESIDE_MAX} subvolumes")
+                if len(seen) >= BESIDE_MAX or len(path) > _PATH_MAX:
+                    trouble = trouble or Unreadable("TooManySubvolumes", f"more than {BESIDE_MAX} subvolumes, or too deep ones")
+                    break
                 seen.add(child)
-                with self._part.one_question(QUESTION_BYTES_MAX):
-                    below = self._fs.path_of(volume, folder)
-                todo.append((child, f"{path}/{below}{name}".lstrip("/"), is_entered or is_mounted))
+                todo.append((child, f"{path}/{name}".lstrip("/"), is_entered or number in shown))
+        if trouble is not None:
+            raise trouble
+
+    def _alone_and_beneath(self, number: int) -> "tuple[BtrfsFileSystem, list[tuple[int, str]]]":
+        """Return a subvolume without those beneath it, and number and path of each right beneath it."""
+        volume, found = self._fs.open_subvolume(number), []
+        alone = self._with(volume, alone=True)
+        for child, folder, name in step_by_step(self._part, self._fs.beneath(number), QUESTION_BYTES_MAX):
+            with self._part.one_question(QUESTION_BYTES_MAX):
+                way = attempt(partial(self._fs.path_of, volume, folder))
+            found.append((child, f"subvolume {child}" if isinstance(way, Unreadable) else f"{way}{name}"))
+            if len(found) > BESIDE_MAX:
+                break
+        return alone, found
 
     def _with(self, volume: Node, *, alone: bool = False) -> "BtrfsFileSystem":
         with self._part.one_question(QUESTION_BYTES_MAX):

@@ -27,7 +27,10 @@ _HEADER_BYTES, _POINTER, _ITEM = 101, struct.Struct("<QBQ16x"), struct.Struct("<
 """What a node begins with, and what it then has of its children or items: each with a key of object, kind and offset."""
 _KEY_BYTES, _ADDRESS, _PLACE = 17, struct.Struct("<Q"), struct.Struct("<II")
 _NODES_WITH_KEYS = 128
-_FOLDERS_MAX = 256
+_FOLDERS_MAX = 32
+"""Above a subvolume, within the one that holds it."""
+_NAME_BYTES_MAX = 255
+"""BTRFS_NAME_LEN."""
 _UNPACKED_BYTES_MAX = 128 * 1024
 """What the file system itself never exceeds: BTRFS_MAX_UNCOMPRESSED."""
 _PACKED_BYTES_MAX = 256 * 1024
@@ -196,7 +199,7 @@ class BoundedBtrfs(btrfs.Btrfs):  # type: ignore[misc]
         """Yield number, folder (its inode) and name of each subvolume that lies right beneath the subvolume `number`."""
         for item, data in self._root_tree.cursor().iter(number, c_btrfs.BTRFS_ROOT_REF_KEY, 0, ignore_offset=True):
             reference = c_btrfs.btrfs_root_ref(data)
-            yield int(item.key.offset), int(reference.dirid), bytes(reference.name).decode(errors="surrogateescape")
+            yield int(item.key.offset), int(reference.dirid), _name(reference)
 
     def path_of(self, volume: Node, folder: int) -> str:
         """Return the path of a folder (its inode) from the subvolume's top, with a slash at its end unless it is the top."""
@@ -205,7 +208,7 @@ class BoundedBtrfs(btrfs.Btrfs):  # type: ignore[misc]
             if len(names) > _FOLDERS_MAX:
                 raise Unreadable("PathTooDeep", f"a subvolume more than {_FOLDERS_MAX} folders deep")
             item, data = volume.tree.find(folder, c_btrfs.BTRFS_INODE_REF_KEY)
-            names.append(bytes(c_btrfs.btrfs_inode_ref(data).name).decode(errors="surrogateescape"))
+            names.append(_name(c_btrfs.btrfs_inode_ref(data)))
             folder = int(item.key.offset)
         return "".join(f"{name}/" for name in reversed(names))
 
@@ -215,6 +218,13 @@ class BoundedBtrfs(btrfs.Btrfs):  # type: ignore[misc]
             reference = c_btrfs.btrfs_root_ref(data)
             return int(reference.dirid) == folder.inum and bytes(reference.name) == name
         return False
+
+
+def _name(reference: Node) -> str:
+    name = bytes(reference.name)
+    if len(name) > _NAME_BYTES_MAX:
+        raise Unreadable("Malformed", f"a name of {len(name)} bytes in a btrfs")
+    return name.decode(errors="surrogateescape")
 
 
 def decode_extent(data: bytes, compression: int, encryption: int, sector_size: int) -> bytes:

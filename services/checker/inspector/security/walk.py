@@ -7,7 +7,7 @@ Nothing of a file is kept unless an item will look at it again: a system may hav
 import stat
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -26,11 +26,10 @@ NOTABLE_MAX = 8192
 NOTABLE_BYTES_MAX = 256 * 1024
 CPU_S_MAX = 60.0
 _LOOK_EVERY = 1000
+_TROUBLES_MAX = 16
 _EXECUTABLE = 0o111
 _CAPABILITY = "security.capability"
 _TOP_OF_A_SYSTEM = ("/etc", "/usr")
-Counted = Callable[[Iterator[tuple[Found, Stat]]], Iterator[tuple[Found, Stat]]]
-"""Passes on the regular files of a walk, and ends it once it takes too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,49 +42,67 @@ class Privileged:
 
 @dataclass(slots=True)
 class Files:
-    """What the walk kept. `notable` are the small files in places where people leave secrets.
+    """What the walk kept.
 
-    `unread` is why the walk did not see everything; then the rest is as far as it came.
+    `notable` are the small files in places where people leave secrets, `beside` those of what is not mounted. `unread` is why not
+    everything that is mounted was seen, `unread_beside` the same of the rest; what is here is then as far as it came.
     """
 
     count: int = 0
     privileged: list[Privileged] = field(default_factory=list)
     notable: list[tuple[Found, int]] = field(default_factory=list)
+    beside: list[tuple[Found, int]] = field(default_factory=list)
     unread: list[Unreadable] = field(default_factory=list)
+    unread_beside: list[Unreadable] = field(default_factory=list)
 
 
-def all_files(facts: Facts) -> Files:
-    """Probe: the walk, over the system's own files, then over those of volumes that it does not mount."""
-    files, until = Files(), time.process_time() + cpu_budget_s(CPU_S_MAX)
+class _Steps:
+    """Counts what the walks come to, tells how far they are, and ends them when their CPU time is used up."""
 
-    def counted(walk: Iterator[tuple[Found, Stat]]) -> Iterator[tuple[Found, Stat]]:
+    def __init__(self, facts: Facts, files: Files) -> None:
+        self._facts, self._files, self._until = facts, files, time.process_time() + cpu_budget_s(CPU_S_MAX)
+
+    def look(self) -> None:
+        """Raise `Unreadable` if there is no time left."""
+        if time.process_time() > self._until:
+            raise Unreadable("TooManyFiles", f"after {self._files.count:,} files the CPU time for walking them was used up")
+
+    def regular(self, walk: Iterator[tuple[Found, Stat]]) -> Iterator[tuple[Found, Stat]]:
+        """Pass on the regular files of a walk."""
         for found, inode in walk:
-            files.count += 1
-            if files.count % _LOOK_EVERY == 0:
+            self._files.count += 1
+            if self._files.count % _LOOK_EVERY == 0:
                 # How many there will be is not known before the end.
-                facts.tell("files", files.count, files.count + _LOOK_EVERY)
-                if time.process_time() > until:
-                    raise Unreadable("TooManyFiles", f"after {files.count:,} files the CPU time for walking them was used up")
+                self._facts.tell("files", self._files.count, self._files.count + _LOOK_EVERY)
+                self.look()
             if inode.kind == stat.S_IFREG:
                 yield found, inode
 
-    walks = [partial(_walk, facts, files, counted)]
-    mounted = _mounted(facts)
-    walks += [partial(_walk_beside, volume, mounted, files, counted) for volume in facts.volumes]
-    for walk in walks:
-        ended = attempt(walk)
-        if isinstance(ended, Unreadable):
-            files.unread.append(ended)
+
+def all_files(facts: Facts) -> Files:
+    """Probe: the walk, over the system's own files, then over those that it does not mount."""
+    files = Files()
+    steps = _Steps(facts, files)
+    _note(files.unread, attempt(partial(_walk, facts, files, steps)))
     if len(files.privileged) >= PRIVILEGED_MAX:
         files.unread.append(Unreadable("TooManyPrivileged", f"more than {PRIVILEGED_MAX} setuid, setgid or capability files"))
     if len(files.notable) >= NOTABLE_MAX:
         files.unread.append(Unreadable("TooManyFiles", f"more than {NOTABLE_MAX} small files where secrets are left"))
+    for volume in facts.volumes:
+        _note(files.unread_beside, attempt(partial(_walk_beside, facts, volume, files, steps)))
+    if len(files.beside) >= NOTABLE_MAX:
+        files.unread_beside.append(Unreadable("TooManyFiles", f"more than {NOTABLE_MAX} small files that nothing mounts"))
     return files
 
 
-def _walk(facts: Facts, files: Files, counted: Counted) -> None:
+def _note(troubles: list[Unreadable], ended: Unreadable | None) -> None:
+    if ended is not None and len(troubles) < _TROUBLES_MAX:
+        troubles.append(ended)
+
+
+def _walk(facts: Facts, files: Files, steps: _Steps) -> None:
     places, windows = places_of_secrets(facts), family_of(facts) == "windows"
-    for found, inode in counted(_everything(facts, places)):
+    for found, inode in steps.regular(_everything(facts, places)):
         rights = _rights(found, inode)
         if rights and len(files.privileged) < PRIVILEGED_MAX:
             files.privileged.append(Privileged(found.path, rights))
@@ -105,7 +122,7 @@ def _is_shown(tree: Tree, point: str, files: FileSystem) -> bool:
     return isinstance(found, Found) and found.files is files
 
 
-def _walk_beside(volume: Volume, mounted: list[FileSystem], files: Files, counted: Counted) -> None:
+def _walk_beside(facts: Facts, volume: Volume, files: Files, steps: _Steps) -> None:
     """Note the small files of what the system does not show, though everybody who has the image can read them.
 
     Of the root of another system those in the usual places, else all; but what is entered from a mount has been walked, and of
@@ -113,16 +130,40 @@ def _walk_beside(volume: Volume, mounted: list[FileSystem], files: Files, counte
     """
     if volume.files is None or not volume.files.is_read:
         return
-    for name, view, is_entered in volume.files.beside(mounted):
-        tree = Tree(view)
-        is_system = all(map(tree.is_directory, _TOP_OF_A_SYSTEM))
-        if is_entered and not is_system:
-            continue
-        places = PLACES_IN_ANY_SYSTEM if is_system else ("/",)
+    for name, view, is_entered in volume.files.beside(_mounted(facts)):
+        steps.look()
         shown = f"{volume.partition.shown} {name}".rstrip()
-        for found, inode in counted(chain.from_iterable(map(tree.walk, places))):
-            if _is_small(inode) and len(files.notable) < NOTABLE_MAX and is_place_of_secrets(found.path, places):
-                files.notable.append((found._replace(path=f"{shown}:{found.path}"), inode.size))
+        _note(files.unread_beside, attempt(partial(_walk_view, facts, Tree(view), shown, files, steps, is_entered=is_entered)))
+
+
+def _walk_view(facts: Facts, tree: Tree, shown: str, files: Files, steps: _Steps, *, is_entered: bool) -> None:
+    is_system = all(map(tree.is_directory, _TOP_OF_A_SYSTEM))
+    if is_entered and not is_system:
+        return
+    seen: set[Hashable] = set()
+    for place in PLACES_IN_ANY_SYSTEM if is_system else ("/",):
+        top = tree.find(place)
+        if top is None or top.stat().kind != stat.S_IFDIR:
+            continue
+        below = f"{top.path.rstrip('/')}/"
+        for found, inode in steps.regular(tree.walk(top.path)):
+            key = tree.root.identity(found.node)
+            if not _is_small(inode) or key in seen or not is_place_of_secrets(found.path, (below,)):
+                continue
+            if len(files.beside) >= NOTABLE_MAX:
+                return
+            seen.add(key)
+            if not (is_system and _is_as_mounted(facts, found, inode)):
+                files.beside.append((found._replace(path=f"{shown}:{found.path}"), inode.size))
+
+
+def _is_as_mounted(facts: Facts, found: Found, inode: Stat) -> bool:
+    """Whether the system has that file too, as a snapshot of it has: what is to be said of it is said there."""
+    other = attempt(lambda: facts.files().find(found.path, follow=False))
+    if not isinstance(other, Found):
+        return False
+    own = other.stat()
+    return (own.kind, own.size, own.mtime) == (inode.kind, inode.size, inode.mtime)
 
 
 def _is_small(inode: Stat) -> bool:

@@ -20,7 +20,7 @@ rule Miner_Start
         description = "A script, unit or crontab that starts a miner with a pool and a wallet"
         date = "2026-11-29"
     strings:
-        $command = /\s(-o|--url)[ =]{1,4}(stratum\+(tcp|ssl|tls):\/\/)?[a-z0-9][a-z0-9.-]{3,80}:[0-9]{2,5}\s[^\n]{0,200}(-u|--user)[ =]{1,4}[0-9A-Za-z][0-9A-Za-z.+_-]{33,200}/ ascii
+        $command = /[\s"'=](-o|--url)[ =]{1,4}(stratum\+(tcp|ssl|tls):\/\/)?[a-z0-9][a-z0-9.-]{3,80}:[0-9]{2,5}\s[^\n]{0,200}(-u|--user)[ =]{1,4}[0-9A-Za-z][0-9A-Za-z.+_-]{33,200}/ ascii
     condition:
         filesize < 256KB and $command
 }

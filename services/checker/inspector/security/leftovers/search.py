@@ -150,20 +150,28 @@ class Search:
                 self._add("Token", Evidence(found.path, text=f"{secret.text}, near the end"))
 
     def look_at_all(self, facts: Facts) -> None:
-        """Look at every small file in the places where secrets are left, the likeliest first."""
+        """Look at every small file in the places where secrets are left, then at those of what is not mounted."""
         files = facts.get(all_files)
         if not isinstance(files, Files):
             self.found.unread.append(files)
             return
         self.found.unread += files.unread
-        for number, (found, size) in enumerate(sorted(files.notable, key=lambda one: (not _is_likely(one[0].path), one[1]))):
+        self._look_at(facts, files.notable)
+        # A budget of its own: snapshots take nothing from what the system has.
+        self._left = TOTAL_BYTES_MAX
+        self.found.unread += files.unread_beside
+        self._look_at(facts, files.beside)
+
+    def _look_at(self, facts: Facts, notable: list[tuple[Found, int]]) -> None:
+        """Look at small files, the likeliest first."""
+        for number, (found, size) in enumerate(sorted(notable, key=lambda one: (not _is_likely(one[0].path), one[1]))):
             if size > self._left:
                 self.found.unread.append(
                     Unreadable("BudgetUsedUp", f"more than {TOTAL_BYTES_MAX >> 20} MiB in places of secrets")
                 )
                 return
             if number % 100 == 0:
-                facts.tell("secrets", number, len(files.notable))
+                facts.tell("secrets", number, len(notable))
             if (found.path, "ShellHistory") in self._seen or is_host_key(found.path):
                 continue
             data = self._read(found, 0, FILE_BYTES_MAX)
